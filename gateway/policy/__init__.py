@@ -1,0 +1,1 @@
+"""Policies: the YAML's shape, its loading, resolving and reloading."""

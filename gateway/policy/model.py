@@ -1,0 +1,136 @@
+"""What a policy directory says, as dataclasses in the shape of its YAML. Imports nothing of the project.
+
+Rule 1: only `load` makes these; whatever it hands out is valid and complete (defaults filled in).
+Rule 2: immutable; a reload makes a new `Policy` and swaps it whole.
+Units: tokens and requests are integers, money is integer nano-USD, prices are integer nano-USD for a million tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+MeterName = Literal["requests", "input_tokens", "output_tokens", "total_tokens", "cost", "concurrency"]
+Scope = Literal["organisation", "tenant", "key", "model", "user"]
+SCOPES: tuple[Scope, ...] = ("organisation", "tenant", "key", "model", "user")
+DEFAULT_OUTPUT_TOKENS_MAX = 4096
+"""The bound on output for a model that no rule describes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something was written. Lines count from 1."""
+
+    file: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """A limit on one meter in one window, for each distinct combination of its scope.
+
+    kind "bucket": refills `limit` a period continuously and holds at most `burst`. "rolling": at most `limit` in any
+    period. "calendar": at most `limit` in each day or month of `timezone`. "concurrency": at most `limit` at once
+    (meter concurrency only; period_s is 0).
+    """
+
+    name: str
+    meter: MeterName
+    limit: int
+    kind: Literal["bucket", "rolling", "calendar", "concurrency"]
+    period_s: int
+    """Seconds; for calendar windows 86_400 (day) or 2_592_000 (month, nominal)."""
+    burst: int
+    """Bucket only: the most it holds; `limit` where the author gave none."""
+    calendar: Literal["day", "month", ""]
+    timezone: str
+    """IANA name; calendar only, else ""."""
+    scope: tuple[Scope, ...]
+    """Which of the caller's identities each have their own counter, in the order of SCOPES."""
+    enforce: bool
+    """False: mode shadow."""
+    models: tuple[str, ...]
+    """Globs of the models it counts; ("*",) for all."""
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """Nano-USD for a million tokens."""
+
+    input: int
+    cached_input: int
+    """Price of input read from a cache; the input price where the author gave none."""
+    cache_write: int
+    """Price of input written to a cache; the input price where the author gave none."""
+    output: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRule:
+    """What is known of the models that match a glob. The first rule that matches a model's name applies."""
+
+    match: str
+    max_output_tokens: int
+    price: Price | None
+    unbounded_output: Literal["model", "learned"]
+    """What a request without max_tokens is quoted: the model's max_output_tokens, or the tenant's learned p99."""
+    budgets: tuple[Budget, ...]
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Organisation:
+    name: str
+    budgets: tuple[Budget, ...]
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Budgets and rules that tenants share by name (each tenant has counters of its own)."""
+
+    name: str
+    budgets: tuple[Budget, ...]
+    models: tuple[str, ...]
+    """Globs of the models that may be asked for; ("*",) for all."""
+    counts_cached_input: bool
+    """Whether input read from a cache counts against input_tokens and total_tokens. Default False."""
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One API key of a tenant: only its keyed hash is known, HMAC-SHA256 under the deployment's secret, 64 hex digits."""
+
+    id: str
+    digest: str
+    tenant: str
+    budgets: tuple[Budget, ...]
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    name: str
+    organisation: str
+    plan: str
+    budgets: tuple[Budget, ...]
+    """A budget here with the name of one of the plan's replaces it."""
+    keys: tuple[Key, ...]
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A whole policy directory."""
+
+    digest: str
+    """First 16 hex digits of the SHA-256 of all files: names this version in records."""
+    models: tuple[ModelRule, ...]
+    organisations: Mapping[str, Organisation]
+    plans: Mapping[str, Plan]
+    tenants: Mapping[str, Tenant]
+    keys: Mapping[str, Key] = field(repr=False)
+    """By digest."""

@@ -1,0 +1,1 @@
+"""The store: ports, the Redis ledger, the local share, the embedded server."""

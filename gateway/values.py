@@ -1,0 +1,170 @@
+"""Every value that crosses a border between rooms, in the order a request meets them.
+
+Rule 1: values are immutable, and hold no behaviour beyond what a reader would derive from their fields.
+Rule 2: units are in the names; money is integer nano-USD (1 USD = 1_000_000_000), tokens are integers, times of the
+store's clock are integer microseconds since the epoch (`_us`).
+Rule 3: this module imports nothing of the project but `policy.model`.
+
+They are `NamedTuple`s and not frozen dataclasses because several are made for every request, and a frozen dataclass costs
+four times as much to make.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+from gateway.policy.model import Budget, Price
+
+Side = Literal["tenant", "gateway", "store", "upstream"]
+"""Whose fault a refusal is; every fault names its side."""
+
+
+class Caller(NamedTuple):
+    """Who asks, after `identify`. `tag` is the organisation's Redis hash tag: 16 hex digits, never the name itself."""
+
+    organisation: str
+    tenant: str
+    key_id: str
+    plan: str
+
+
+class Ask(NamedTuple):
+    """What is asked, after `read`: the parsed body and what the gateway judged in it.
+
+    `body` is what will be serialised and forwarded: nobody changes it in place (`shape` copies what it rewrites).
+    """
+
+    wire: str
+    """Key of `wires.WIRES`: "openai.chat", "anthropic.messages", ..."""
+    model: str
+    body: dict[str, Any]
+    text_bytes: int
+    """UTF-8 bytes of the body's canonical serialisation, less the base64 of images and documents."""
+    media_tokens: int
+    """Input tokens of images and documents, by the provider's formula (upper bound where the size is unknown)."""
+    output_tokens_max: int | None
+    """The largest alias of max_tokens the caller gave, for one choice; None: it gave none."""
+    choices: int
+    """How many answers are produced (`n`, `best_of`): the output bound is multiplied by it. At least 1."""
+    is_stream: bool
+    wants_usage: bool
+    """The client itself asked for usage in the stream; when False, what the gateway asked for is hidden from it."""
+    end_user: str
+    """The end user's identifier as the client gave it; "" when it gave none. Never logged or stored unhashed."""
+
+
+class Line(NamedTuple):
+    """One budget's line in a hold, in the store's own terms: keys, amounts and windows, never 'tokens' or 'tenant'.
+
+    `kind` decides what `a`, `b`, `c` mean (all integers):
+
+    ============= ================= ================== ==================
+    kind          a                 b                  c
+    ============= ================= ================== ==================
+    bucket        capacity (burst)  refill per period  period_us
+    rolling       limit             period_us          0
+    calendar      limit             window_start_us    window_end_us
+    concurrency   limit             0                  0
+    ============= ================= ================== ==================
+    """
+
+    owner: bytes
+    """The Redis key whose hash holds this budget's state; lines of one owner share it."""
+    field: bytes
+    """The budget's field in that hash."""
+    kind: Literal["bucket", "rolling", "calendar", "concurrency"]
+    a: int
+    b: int
+    c: int
+    enforce: bool
+    """False: shadow. It counts, it may go over, it never refuses."""
+    amount: int
+    """What to hold: the worst case, 0 or more."""
+    certain: int
+    """The part of `amount` that is counted as used from the start (a request is a request): 0 <= certain <= amount."""
+
+
+class Standing(NamedTuple):
+    """How one line stands in the store at `now_us`, in the line's unit.
+
+    used + held + remaining == the line's `a` (limit or capacity), so `remaining` below zero is debt.
+    """
+
+    used: int
+    held: int
+    remaining: int
+    reset_us: int
+    """Microseconds until it is whole again, if nothing more is asked; 0 when it is whole or when only holds are open."""
+    wait_us: int
+    """Microseconds until `amount` would fit, counting what is held as if it were used.
+    0: it fits. -1: never (it asks more than the budget allows at all). Concurrency: 0 fits, else 1 s (nobody knows)."""
+
+
+class Reserved(NamedTuple):
+    """Reply of `Ledger.reserve`. `admitted` is False when an enforced line did not fit: then nothing was counted."""
+
+    admitted: bool
+    now_us: int
+    standings: tuple[Standing, ...]
+    """One for each line, in order; after the hold when admitted (wait_us then tells only shadow lines that are over),
+    before it when refused."""
+
+
+class Limit(NamedTuple):
+    """One budget as a caller may see it: in headers, refusals and `gauger usage`."""
+
+    name: str
+    meter: str
+    limit: int
+    """`limit` of the policy, or the burst where that is larger (what `remaining` can reach)."""
+    used: int
+    held: int
+    remaining: int
+    """Below zero: debt."""
+    reset_us: int
+    wait_us: int
+    window_s: int
+    """Length of the window in seconds; 0 for concurrency."""
+    enforce: bool
+
+
+class Quote(NamedTuple):
+    """What a request may cost at worst, after `admit`: `budgets[i]` is the policy's entry behind `lines[i]`."""
+
+    hold_id: bytes
+    tag: bytes
+    input_tokens: int
+    """Estimate, media included."""
+    output_tokens: int
+    """Bound for all choices together."""
+    price: Price | None
+    counts_cached_input: bool
+    budgets: tuple[Budget, ...]
+    lines: tuple[Line, ...]
+
+
+class Usage(NamedTuple):
+    """Tokens of one answer. `is_complete` tells a finished count from a partial one.
+
+    `input_tokens` is the whole input, cached and cache-writing parts included, whichever way the wire reports it.
+    """
+
+    input_tokens: int
+    cached_input_tokens: int
+    cache_write_tokens: int
+    output_tokens: int
+    is_complete: bool
+
+
+class Outcome(NamedTuple):
+    """What came of a forwarded request, after `relay`."""
+
+    ended: Literal["complete", "client_left", "upstream_died", "upstream_refused", "upstream_unreached", "gateway_failed"]
+    upstream_status: int
+    """0: no status line arrived."""
+    usage: Usage | None
+    """The upstream's own count; None: it reported none."""
+    delivered_events: int
+    """Content events passed on to the client (0 for answers that were not streamed)."""
+    delivered_bytes: int
+    """Content bytes passed on to the client."""
