@@ -26,8 +26,8 @@ class GaugerError(Exception):
 class Refusal(GaugerError):
     """A request that will not be served. Nothing was counted for it.
 
-    `status` is the HTTP status on the OpenAI wire (other wires map it); `kind` is the gateway's own word for it, which each wire
-    translates into its type and code.
+    `status` is the HTTP status on the OpenAI wire (other wires map it); `kind` is the gateway's own word for it, which each
+    wire translates into its type and code.
 
     kinds: invalid_request, authentication, permission, not_found, too_large, unsupported_media, rate_limit (short
     window), quota (long window: waiting is useless), upstream, timeout, overloaded, internal.
@@ -65,7 +65,7 @@ class UpstreamFault(GaugerError):
     """The upstream could not be reached, timed out, or broke off.
 
     `reached`: whether any byte of the request may have been read by it (False: void, nothing is charged).
-    `kind`: connect, timeout_connect, timeout_first_byte, timeout_between_chunks, timeout_total, broken, protocol.
+    `kind`: connect, overloaded, timeout_connect, timeout_first_byte, timeout_between_chunks, timeout_total, broken, protocol.
     """
 
     def __init__(self, kind: str, message: str, *, reached: bool) -> None:

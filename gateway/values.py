@@ -143,6 +143,16 @@ class Quote(NamedTuple):
     lines: tuple[Line, ...]
 
 
+class Outgoing(NamedTuple):
+    """The request that goes upstream, after `shape`: the gateway's own serialisation of what it judged."""
+
+    method: bytes
+    target: bytes
+    """Path and query."""
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+
 class Usage(NamedTuple):
     """Tokens of one answer. `is_complete` tells a finished count from a partial one.
 
@@ -156,10 +166,13 @@ class Usage(NamedTuple):
     is_complete: bool
 
 
+Ended = Literal["complete", "client_left", "upstream_died", "upstream_refused", "upstream_unreached", "gateway_failed"]
+
+
 class Outcome(NamedTuple):
     """What came of a forwarded request, after `relay`."""
 
-    ended: Literal["complete", "client_left", "upstream_died", "upstream_refused", "upstream_unreached", "gateway_failed"]
+    ended: Ended
     upstream_status: int
     """0: no status line arrived."""
     usage: Usage | None
@@ -168,3 +181,5 @@ class Outcome(NamedTuple):
     """Content events passed on to the client (0 for answers that were not streamed)."""
     delivered_bytes: int
     """Content bytes passed on to the client."""
+    fault: str = ""
+    """The upstream fault's kind, where there was one."""

@@ -122,6 +122,10 @@ class Tenant:
     place: Place
 
 
+DEFAULT_RULE = ModelRule("*", DEFAULT_OUTPUT_TOKENS_MAX, None, "model", (), Place("(default)", 1))
+"""What is known of a model when a policy says nothing of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """A whole policy directory."""
@@ -134,3 +138,5 @@ class Policy:
     tenants: Mapping[str, Tenant]
     keys: Mapping[str, Key] = field(repr=False)
     """By digest."""
+    default_rule: ModelRule = DEFAULT_RULE
+    """For models that no rule matches: the policy's `defaults`, no price, no budgets."""

@@ -22,6 +22,8 @@ class Reply(Protocol):
     status: int
     headers: list[tuple[bytes, bytes]]
     """Names in lower case, in the order they came; hop-by-hop headers included."""
+    ends_by_close: bool
+    """The body has neither a length nor chunks: only the close of the connection ends it, so a proper end proves little."""
 
     async def read(self, limit_bytes: int) -> bytes:
         """The whole body. Raises UpstreamFault if it breaks off or is longer than the limit."""

@@ -1,0 +1,70 @@
+"""`gauger demo`: everything on this machine at once: a model server, the embedded store, the gateway, and what to try."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+from typing import Any
+
+import uvloop
+
+from gateway import app
+from gateway.cli import flags
+from gateway.demo import server as model_server
+from gateway.settings import Settings
+
+SECRET = "demo-secret-not-for-production"  # noqa: S105  # the demo keys' hashes in policies/ are made with it
+_DESCRIPTION = """\
+Run everything on this machine: a small model server that makes up its answers, a store, and the gateway with the
+policies in --policies; then print three commands to try. With --upstream, the gateway stands before a real server
+instead (its key in UPSTREAM_API_KEY).
+"""
+_TRY = """
+Gauger listens on http://{listen}{before}. Try, in another terminal:
+
+1. a chat:
+   curl http://{listen}/v1/chat/completions -H 'Authorization: Bearer sk-gauger-demo-pro' -H 'Content-Type: application/json' -d '{{"model": "demo-small", "max_tokens": 60, "messages": [{{"role": "user", "content": "What does a gauger do?"}}]}}'
+
+2. a stream:
+   curl -N http://{listen}/v1/messages -H 'x-api-key: sk-gauger-demo-pro' -H 'anthropic-version: 2023-06-01' -H 'Content-Type: application/json' -d '{{"model": "demo-small", "max_tokens": 60, "stream": true, "messages": [{{"role": "user", "content": "Tell me a story."}}]}}'
+
+3. run into a limit (the free plan allows 5 requests a minute):
+   for i in 1 2 3 4 5 6; do curl -s -o /dev/stderr -w '%{{http_code}}\\n' http://{listen}/v1/chat/completions -H 'Authorization: Bearer sk-gauger-demo-free' -H 'Content-Type: application/json' -d '{{"model": "demo-small", "max_tokens": 10, "messages": [{{"role": "user", "content": "Hi"}}]}}'; done
+
+What is left of the budgets:  {usage}
+Ctrl-C stops everything.
+"""  # noqa: E501  # each is one command to paste
+
+
+def add_parser(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "demo",
+        help="see it work on this machine",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    flags.add(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run until Ctrl-C; 0."""
+    has_server = args.upstream is not None or "GAUGER_UPSTREAM" in os.environ
+    uvloop.run(_run(flags.load(args), {"GAUGER_SECRET": SECRET, **os.environ}, has_server=has_server))
+    return 0
+
+
+async def _run(settings: Settings, environ: dict[str, str], *, has_server: bool) -> None:
+    usage = f"GAUGER_SECRET={SECRET} .venv/bin/gauger usage --tenant demo-free --data {settings.data}"
+    if has_server:
+        before = f", in front of {settings.upstream}"
+        await app.serve(settings, environ, on_ready=lambda: _show(settings, before, usage))
+        return
+    async with await model_server.start("127.0.0.1", 0) as server:
+        settings = dataclasses.replace(settings, upstream=server.base_url)
+        await app.serve(settings, environ, on_ready=lambda: _show(settings, "", usage))
+
+
+def _show(settings: Settings, before: str, usage: str) -> None:
+    print(_TRY.format(listen=settings.listen, before=before, usage=usage), flush=True)

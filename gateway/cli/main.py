@@ -1,0 +1,59 @@
+"""`gauger`: one file a command, each with `add_parser` and `run`. This file finds the command and prints its errors.
+
+Exit codes: 0 done; 1 the command failed; 2 what was asked cannot be understood or the configuration is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from gateway import __version__
+from gateway.cli import demo, keys, serve, usage
+from gateway.errors import GaugerError, PolicyErrors, SettingsError
+
+COMMANDS = (serve, demo, keys, usage)
+
+_DESCRIPTION = """\
+Gauger stands in front of model servers and holds every request to the budgets of your policies.
+
+  gauger demo                       see it work: a model server, a store and a gateway on this machine
+  gauger serve --upstream URL       run the gateway
+  gauger keys new TENANT            make an API key for a tenant
+  gauger usage --tenant TENANT      what a tenant has used and what is left
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="gauger",
+        description=_DESCRIPTION,
+        epilog="Every command explains itself: gauger COMMAND --help",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"gauger {__version__}")
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        command.add_parser(subparsers)
+    args = parser.parse_args(argv)
+    try:
+        code: int = args.run(args)
+    except PolicyErrors as error:
+        count = len(error.mistakes)
+        print(f"{error}\n{count} mistake{'s' if count != 1 else ''} in the policy files; nothing was started.", file=sys.stderr)
+        return 2
+    except SettingsError as error:
+        print(f"gauger: {error}", file=sys.stderr)
+        return 2
+    except GaugerError as error:
+        print(f"gauger: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

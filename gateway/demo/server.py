@@ -1,0 +1,219 @@
+"""The demo server itself: routes, pacing and the ways to die. What is said is `plan`'s, how it is written is the wires'.
+
+Beside the two APIs it has, for whoever scripts it from another process: `GET /_seen` (what was asked, oldest first),
+`DELETE /_seen`, `POST /_release`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from types import ModuleType
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from gateway.demo import anthropic, openai
+from gateway.demo.plan import Plan, plan_of
+from gateway.demo.script import FIELD, HEADER, MODELS, BadScript, script_of
+from gateway.demo.seen import Seen
+
+BODY_BYTES_MAX = 64 << 20
+CREATED = 1_760_000_000
+TELLTALES = {
+    "server": "demo",
+    "set-cookie": "upstream=secret",
+    "openai-organization": "org-upstream-secret",
+    "anthropic-organization-id": "org-upstream-secret",
+    "x-ratelimit-remaining-requests": "31337",
+    "anthropic-ratelimit-requests-remaining": "31337",
+}
+"""Headers of the kind a gateway must keep to itself: a test that finds one of these values downstream has found a leak."""
+
+
+class Handle:
+    """A running server. `async with` closes it."""
+
+    def __init__(self, remember: int) -> None:
+        self.seen: deque[Seen] = deque(maxlen=remember)
+        """The last requests to the two APIs, oldest first. `GET`s of models are among them."""
+        self.base_url = ""
+        """Without a path: "http://127.0.0.1:41234"."""
+        self._go = asyncio.Event()
+        self._is_closing = False
+        self._count = 0
+        self._runner: web.AppRunner | None = None
+
+    def release(self) -> None:
+        """Let every stalled answer go on, and the later ones not stall at all."""
+        self._go.set()
+
+    async def close(self) -> None:
+        """Stop at once: open answers are cut off. Idempotent."""
+        self._is_closing = True
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def __aenter__(self) -> Handle:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def _post(self, request: web.Request) -> web.StreamResponse:
+        wire = anthropic if request.path == "/v1/messages" else openai
+        seen, request_id = await self._remember(request)
+        try:
+            response = await self._answer(request, wire, seen, request_id)
+        except (asyncio.CancelledError, ConnectionError):
+            # aiohttp cancels the handler when its client goes (handler_cancellation), and when the server closes
+            seen.end("shutdown" if self._is_closing else "client_left", _now_s())
+            raise
+        seen.end("complete", _now_s())
+        return response
+
+    async def _remember(self, request: web.Request) -> tuple[Seen, str]:
+        self._count += 1
+        headers = [(key.lower(), value) for key, value in request.headers.items()]
+        seen = Seen(request.method, request.raw_path, headers, await request.read(), _now_s())
+        try:
+            seen.json = orjson.loads(seen.body)
+        except orjson.JSONDecodeError:
+            seen.json = None
+        self.seen.append(seen)
+        return seen, f"req_demo{self._count:08d}"
+
+    async def _answer(self, request: web.Request, wire: ModuleType, seen: Seen, request_id: str) -> web.StreamResponse:
+        headers = TELLTALES | {"request-id" if wire is anthropic else "x-request-id": request_id}
+        body = seen.json
+        is_usable = isinstance(body, dict) and isinstance(body.get("model"), str) and isinstance(body.get("messages"), list)
+        if not is_usable:
+            return _refusal(wire, seen, 400, "The body must be a JSON object with model and messages.", headers)
+        if wire is anthropic and not isinstance(body.get("max_tokens"), int):
+            return _refusal(wire, seen, 400, "max_tokens: Field required", headers)
+        try:
+            script = script_of(body["model"], body.get(FIELD), request.headers.get(HEADER))
+        except BadScript as error:
+            return _refusal(wire, seen, 400, str(error), headers)
+        await asyncio.sleep(script.first_byte_ms / 1000)
+        if script.die_early:
+            return _cut(request, seen, web.Response())
+        if script.status != 200:
+            if script.retry_after_s >= 0:
+                headers["retry-after"] = str(script.retry_after_s)
+            return _refusal(wire, seen, script.status, "The demo was told to refuse.", headers)
+        plan = plan_of(body, script)
+        if plan.is_stream:
+            return await self._stream(request, wire, seen, plan, headers, request_id)
+        return await self._whole(request, wire, seen, plan, headers, request_id)
+
+    async def _whole(
+        self, request: web.Request, wire: ModuleType, seen: Seen, plan: Plan, headers: dict[str, str], request_id: str
+    ) -> web.StreamResponse:
+        if plan.script.stall_after >= 0:
+            await self._go.wait()
+        answer: bytes = wire.whole(plan, request_id)
+        if plan.script.die_after < 0:
+            seen.tokens = plan.output_tokens
+            return web.Response(body=answer, headers=headers, content_type="application/json")
+        response = web.StreamResponse(headers=headers | {"content-type": "application/json"})
+        response.content_length = len(answer)
+        await response.prepare(request)
+        await response.write(answer[: len(answer) // 2])
+        return _cut(request, seen, response)
+
+    async def _stream(
+        self, request: web.Request, wire: ModuleType, seen: Seen, plan: Plan, headers: dict[str, str], request_id: str
+    ) -> web.StreamResponse:
+        script = plan.script
+        kind = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
+        response = web.StreamResponse(headers=headers | kind)
+        await response.prepare(request)
+        if script.die_after == 0:
+            return _cut(request, seen, response)
+        for event, tokens in wire.stream(plan, request_id):
+            if tokens and script.gap_ms and seen.tokens:
+                await asyncio.sleep(script.gap_ms / 1000)
+            if tokens and seen.tokens == script.stall_after:
+                await self._go.wait()
+            await response.write(event)
+            seen.tokens += tokens
+            if tokens and seen.tokens == script.die_after:
+                return _cut(request, seen, response)
+            if tokens and seen.tokens == script.error_after:
+                await response.write(wire.error_event(request_id))
+                break
+        await response.write_eof()
+        return response
+
+    async def _models(self, request: web.Request) -> web.Response:
+        seen, request_id = await self._remember(request)
+        seen.end("complete", _now_s())
+        data: list[dict[str, Any]]
+        if "anthropic-version" in request.headers:
+            when = "2026-01-01T00:00:00Z"
+            data = [{"type": "model", "id": name, "display_name": name, "created_at": when} for name in MODELS]
+            listing = {"data": data, "has_more": False, "first_id": data[0]["id"], "last_id": data[-1]["id"]}
+            return web.json_response(listing, headers=TELLTALES | {"request-id": request_id})
+        data = [{"id": name, "object": "model", "created": CREATED, "owned_by": "demo"} for name in MODELS]
+        return web.json_response({"object": "list", "data": data}, headers=TELLTALES | {"x-request-id": request_id})
+
+    async def _list_seen(self, _request: web.Request) -> web.Response:
+        return web.json_response([seen.as_json() for seen in self.seen])
+
+    async def _forget_seen(self, _request: web.Request) -> web.Response:
+        self.seen.clear()
+        return web.Response(status=204)
+
+    async def _release(self, _request: web.Request) -> web.Response:
+        self.release()
+        return web.Response(status=204)
+
+
+async def start(host: str = "127.0.0.1", port: int = 0, *, remember: int = 10_000) -> Handle:
+    """Serve on host and port (0: a free one) until `Handle.close`; keeps the last `remember` requests with their bodies.
+
+    Raises OSError when the port is taken.
+    """
+    handle = Handle(remember)
+    app = web.Application(client_max_size=BODY_BYTES_MAX)
+    app.add_routes(
+        [
+            web.post("/v1/chat/completions", handle._post),
+            web.post("/v1/messages", handle._post),
+            web.get("/v1/models", handle._models),
+            web.get("/_seen", handle._list_seen),
+            web.delete("/_seen", handle._forget_seen),
+            web.post("/_release", handle._release),
+        ]
+    )
+    handle._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
+    await handle._runner.setup()
+    site = web.TCPSite(handle._runner, host, port, backlog=1024)
+    try:
+        await site.start()
+    except OSError:
+        await handle.close()
+        raise
+    handle.base_url = f"http://{host}:{handle._runner.addresses[0][1]}"
+    return handle
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _refusal(wire: ModuleType, seen: Seen, status: int, message: str, headers: dict[str, str]) -> web.Response:
+    seen.end("refused", _now_s())
+    body = wire.error(status, message, headers.get("request-id", ""))
+    return web.Response(status=status, body=body, headers=headers, content_type="application/json")
+
+
+def _cut(request: web.Request, seen: Seen, response: web.StreamResponse) -> web.StreamResponse:
+    """Close the socket under the answer. What had been written still arrives; the end never does."""
+    seen.end("cut", _now_s())
+    if request.transport is not None:
+        request.transport.abort()
+    return response

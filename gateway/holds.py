@@ -1,0 +1,180 @@
+"""Open holds of this process: reserved at the door, renewed while they run, settled once and whatever happens.
+
+Failure policy, the store first:
+- `reserve` fails (timeout, broken): the outcome is unknown, so a void of the same hold id is sent as soon as the store
+  answers again, and the request falls back on the local share (or is refused, where the operator chose so). After
+  `DOWN_AFTER_FAULTS` faults in a row the store is not asked for `DOWN_S`: nobody waits for a dead store twice.
+- `renew` fails: the next round tries again; the lease outlives several rounds.
+- `settle` fails: repeated with growing pauses for up to `SETTLE_TRIES` tries (about ten minutes); it is idempotent on the
+  hold id. If the process dies first, the lease runs out and what had been reported by then stays charged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from gateway.background import Tasks
+from gateway.errors import StoreFault
+from gateway.store.ports import Ledger, WindowPassed
+from gateway.values import Outcome, Quote, Reserved, Usage
+
+log = structlog.get_logger()
+
+DOWN_AFTER_FAULTS = 3
+DOWN_S = 1.0
+SETTLE_TRIES = 24
+SETTLE_PAUSE_MAX_S = 30.0
+
+
+@dataclass(slots=True, eq=False)
+class Hold:
+    """One request's hold: opened once, closed once."""
+
+    quote: Quote
+    reserved: Reserved
+    ledger: Ledger | None
+    """Where it is held; None: the request has no budgets."""
+    is_local: bool
+    opened_s: float
+    progress: Callable[[], Sequence[int]] | None = None
+    """What has been used so far, for each line: set once a stream runs, posted at every renewal."""
+    _on_close: Callable[[Hold, Sequence[int]], None] = field(default=lambda _hold, _actual: None)
+    is_closed: bool = False
+    outcome: Outcome | None = None
+    """What came of the request, once it has ended."""
+    charged: Usage | None = None
+    """What was posted for it; None: void, or refused."""
+
+    @property
+    def over_shadow(self) -> list[str]:
+        """Names of the shadow budgets that would have refused."""
+        pairs = zip(self.quote.budgets, self.reserved.standings)
+        return [budget.name for budget, standing in pairs if standing.wait_us != 0 and not budget.enforce]
+
+    def close(self, actual: Sequence[int]) -> None:
+        """Post what was used, one amount a line (zeros: void). The first call counts, later ones do nothing."""
+        if not self.is_closed:
+            self.is_closed = True
+            self._on_close(self, actual)
+
+
+class Holds:
+    """Opens and closes holds. `run` renews them and must run beside the server."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        fallback: Ledger | None,
+        tasks: Tasks,
+        lease_s: float,
+        renew_every_s: float,
+    ) -> None:
+        self._ledger = ledger
+        self._fallback = fallback
+        self._tasks = tasks
+        self._lease_us = round(lease_s * 1_000_000)
+        self._renew_every_s = renew_every_s
+        self._open: set[Hold] = set()
+        self._faults = 0
+        self._down_until_s = 0.0
+        self.is_store_down = False
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    async def open(self, quote: Quote, requote: Callable[[int], Quote]) -> Hold:
+        """Reserve a quote. `requote(now_us)` makes the same quote at another time of the store's clock.
+
+        The hold's `reserved.admitted` may be False: then nothing is held and there is nothing to close.
+        Raises StoreFault when the store is gone and there is no local share.
+        """
+        now_s = asyncio.get_running_loop().time()
+        if not quote.lines:
+            return Hold(quote, Reserved(True, 0, ()), None, False, now_s)
+        ledger, is_local = self._ledger, False
+        if now_s < self._down_until_s and self._fallback is not None:
+            ledger, is_local = self._fallback, True
+        try:
+            quote, reserved = await self._reserve(ledger, quote, requote)
+            if not is_local:
+                self._note_store_works()
+        except StoreFault as fault:
+            self._note_fault(fault, now_s)
+            self._tasks.spawn(self._settle(ledger, quote, (0,) * len(quote.lines)), name="void")
+            if self._fallback is None or is_local:
+                raise
+            ledger, is_local = self._fallback, True
+            quote, reserved = await self._reserve(ledger, quote, requote)
+        except asyncio.CancelledError:
+            # The client left while the store was asked: whether it holds is unknown.
+            self._tasks.spawn(self._settle(ledger, quote, (0,) * len(quote.lines)), name="void")
+            raise
+        hold = Hold(quote, reserved, ledger, is_local, now_s, _on_close=self._close)
+        if reserved.admitted:
+            self._open.add(hold)
+        return hold
+
+    async def _reserve(self, ledger: Ledger, quote: Quote, requote: Callable[[int], Quote]) -> tuple[Quote, Reserved]:
+        try:
+            return quote, await ledger.reserve(quote.hold_id, quote.tag, quote.lines, lease_us=self._lease_us)
+        except WindowPassed as passed:  # a day or month began between our clock and the store's
+            quote = requote(passed.now_us)
+            return quote, await ledger.reserve(quote.hold_id, quote.tag, quote.lines, lease_us=self._lease_us)
+
+    def _close(self, hold: Hold, actual: Sequence[int]) -> None:
+        self._open.discard(hold)
+        if hold.ledger is not None and hold.reserved.admitted:
+            self._tasks.spawn(self._settle(hold.ledger, hold.quote, actual), name="settle")
+
+    async def _settle(self, ledger: Ledger, quote: Quote, actual: Sequence[int]) -> None:
+        pause_s = 0.05
+        for attempt in range(1, SETTLE_TRIES + 1):
+            try:
+                await ledger.settle(quote.hold_id, quote.tag, quote.lines, actual)
+                return
+            except StoreFault as fault:
+                if attempt == SETTLE_TRIES:
+                    log.error("settle_lost", hold=quote.hold_id.decode(), actual=list(actual), side="store", reason=str(fault))
+                    return
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 2, SETTLE_PAUSE_MAX_S)
+
+    def _note_store_works(self) -> None:
+        self._faults = 0
+        if self.is_store_down:
+            self.is_store_down = False
+            log.warning("store_back", side="store")
+
+    def _note_fault(self, fault: StoreFault, now_s: float) -> None:
+        self._faults += 1
+        if self._faults >= DOWN_AFTER_FAULTS:
+            self._down_until_s = now_s + DOWN_S
+        if not self.is_store_down:
+            self.is_store_down = True
+            log.error("store_lost", side="store", reason=str(fault), local_share=self._fallback is not None)
+
+    async def run(self) -> None:
+        """Renew for ever, all holds of one round side by side. Holds younger than a round need none."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(self._renew_every_s)
+            old = loop.time() - self._renew_every_s
+            due = [hold for hold in self._open if hold.opened_s <= old]
+            # A slice at a time, so that thousands of streams don't make one long pause of the loop.
+            for start in range(0, len(due), 100):
+                await asyncio.gather(*(self._renew(hold) for hold in due[start : start + 100]))
+
+    async def _renew(self, hold: Hold) -> None:
+        if hold.is_closed or hold.ledger is None:
+            return
+        quote = hold.quote
+        posted = hold.progress() if hold.progress is not None else [line.certain for line in quote.lines]
+        try:
+            await hold.ledger.renew(quote.hold_id, quote.tag, quote.lines, posted, lease_us=self._lease_us)
+        except StoreFault as fault:
+            log.warning("renew_failed", hold=quote.hold_id.decode(), side="store", reason=str(fault))

@@ -1,0 +1,34 @@
+"""What a running gateway consists of: handed to every request, made by `app` alone, never changed while it serves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from gateway.background import Tasks
+from gateway.budgets.estimate import Estimator
+from gateway.holds import Holds
+from gateway.phases.admit import Policies
+from gateway.settings import Settings
+from gateway.upstream.base import Upstream
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    settings: Settings
+    secret: bytes
+    """Keys are hashed under it; so are end users' names in the store."""
+    credentials: Mapping[str, list[tuple[bytes, bytes]]]
+    """The upstream's own, by wire family."""
+    policies: Policies
+    holds: Holds
+    upstream: Upstream
+    estimator: Estimator
+    tasks: Tasks
+    clock_offset_us: Callable[[], int]
+    """Store's clock less ours, as last learned."""
+
+    def store_now_us(self) -> int:
+        """The store's clock, as well as it is known here."""
+        return time.time_ns() // 1000 + self.clock_offset_us()

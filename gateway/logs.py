@@ -1,0 +1,113 @@
+"""The gateway's log: one JSON object a line on standard output, by structlog.
+
+Rule 1: no prompt text, no key, no credential is ever handed to a logger: there is nothing to redact later. `phases.record`
+names every field of a request's line.
+Rule 2: nothing a caller sends can forge a line: JSON escapes control characters, and `printable` removes the separators
+that JSON leaves alone (U+2028, U+2029, U+0085).
+Rule 3: a slow or full standard output must not stop the loop. Lines are buffered and written once every
+`FLUSH_EVERY_S`; at `BUFFER_MAX_BYTES` new lines are dropped and counted, and the count is logged when there is room.
+
+Failure policy: a crash of the process loses at most the last `FLUSH_EVERY_S` of lines; a proper stop loses none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import MutableMapping
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import structlog
+
+FLUSH_EVERY_S = 0.1
+BUFFER_MAX_BYTES = 4 * 1024 * 1024
+
+
+class LineBuffer:
+    """Where structlog writes; `run` empties it into a file descriptor in a thread."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._lines: list[bytes] = []
+        self._size_bytes = 0
+        self._dropped = 0
+        self._is_buffering = False
+
+    def write(self, line: bytes) -> None:
+        if self._size_bytes + len(line) > BUFFER_MAX_BYTES:
+            self._dropped += 1
+            return
+        self._lines.append(line)
+        self._size_bytes += len(line) + 1
+        if not self._is_buffering:
+            self.flush()
+
+    def _take(self) -> bytes:
+        if self._dropped:
+            self._lines.append(orjson.dumps({"event": "log_lines_dropped", "level": "error", "count": self._dropped}))
+            self._dropped = 0
+        data = b"\n".join(self._lines) + b"\n" if self._lines else b""
+        self._lines, self._size_bytes = [], 0
+        return data
+
+    def flush(self) -> None:
+        """Write everything now. A reader that has gone (a closed pipe) is no reason to stop serving."""
+        data = self._take()
+        while data:
+            try:
+                data = data[os.write(self._fd, data) :]
+            except BlockingIOError:
+                continue
+            except OSError:
+                return
+
+    async def run(self) -> None:
+        """Flush for ever; on cancellation flush once more and end."""
+        self._is_buffering = True
+        try:
+            while True:
+                await asyncio.sleep(FLUSH_EVERY_S)
+                if self._lines:
+                    await asyncio.to_thread(self.flush)
+        finally:
+            self._is_buffering = False
+            self.flush()
+
+
+class _Logger:
+    """structlog's wrapped logger: every level takes the finished line."""
+
+    def __init__(self, buffer: LineBuffer) -> None:
+        self.debug = self.info = self.warning = self.error = self.critical = buffer.write
+
+
+def _stamp(_logger: Any, level: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    event["level"] = level
+    event["at"] = datetime.now(UTC).isoformat(timespec="milliseconds")
+    return event
+
+
+def _render(_logger: Any, _level: str, event: MutableMapping[str, Any]) -> bytes:
+    return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS)
+
+
+def configure(fd: int | None = None) -> LineBuffer:
+    """Set structlog up for this process and return the buffer whose `run` the app must start."""
+    buffer = LineBuffer(sys.stdout.fileno() if fd is None else fd)
+    structlog.configure(
+        processors=[_stamp, _render],
+        wrapper_class=structlog.make_filtering_bound_logger(20),
+        logger_factory=lambda *_: _Logger(buffer),
+        cache_logger_on_first_use=True,
+    )
+    return buffer
+
+
+def printable(text: str, *, limit: int = 200) -> str:
+    """Text of a caller, safe to print on a terminal and in a line: cut to `limit`, unprintable characters escaped."""
+    if len(text) > limit:
+        text = text[:limit] + "…"
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

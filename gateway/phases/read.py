@@ -1,0 +1,99 @@
+"""What is asked: the body, read within its limit, parsed so that it can mean one thing, and judged by its wire.
+
+Failure policy: whatever is wrong with a body is the tenant's, is answered in its wire's own words, and nothing of it has
+been counted. A body that breaks off (the client left) raises ConnectionError, and nobody is there to be answered.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from aiohttp import web
+from aiohttp.web_exceptions import HTTPRequestEntityTooLarge
+
+from gateway.errors import Refusal
+from gateway.values import Ask
+from gateway.wires.base import BadField, Wire
+from gateway.wires.strict_json import BadJson, parse
+
+JUDGED = frozenset(
+    (
+        *("model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens", "n", "best_of"),
+        *("user", "safety_identifier", "metadata", "thinking", "system", "tools"),
+    )
+)
+"""Top-level fields that decide something here, or hold what is counted: nothing may look like one and be another."""
+
+
+async def read(request: web.BaseRequest, wire: Wire, *, limit_bytes: int) -> Ask:
+    """Read, parse and judge. Raises Refusal: too_large (413), unsupported_media (415), invalid_request (400)."""
+    headers = request.headers
+    if (encoding := headers.get("Content-Encoding", "identity")).lower() != "identity":
+        raise Refusal(
+            "unsupported_media",
+            f"Compressed request bodies ({encoding[:20]!r}) are not accepted: send the body as plain JSON.",
+            status=415,
+            reason="content_encoding",
+        )
+    if (content_type := request.content_type) not in ("application/json", "application/octet-stream"):
+        # aiohttp says octet-stream where the header is missing, and SDKs always send it.
+        raise Refusal(
+            "unsupported_media",
+            f"The content type {content_type[:60]!r} is not accepted: send 'application/json'.",
+            status=415,
+            reason="content_type",
+        )
+    raw = await _body(request, limit_bytes)
+    try:
+        body = parse(raw, JUDGED)
+        judged = wire.judge(body)
+    except BadJson as error:
+        raise Refusal("invalid_request", str(error), status=400, reason="bad_json") from None
+    except BadField as error:
+        raise Refusal("invalid_request", error.message, status=400, param=error.param, reason="bad_field") from None
+    text_bytes = len(raw) if raw.isascii() and b"\\u" not in raw else _canonical_bytes(body)
+    return Ask(
+        wire=wire.name,
+        model=judged.model,
+        body=body,
+        text_bytes=max(0, text_bytes - judged.media_base64_bytes),
+        media_tokens=judged.media_tokens,
+        output_tokens_max=judged.output_tokens_max,
+        choices=judged.choices,
+        is_stream=judged.is_stream,
+        wants_usage=judged.wants_usage,
+        end_user=judged.end_user,
+    )
+
+
+def _canonical_bytes(body: dict[str, Any]) -> int:
+    """`\\u4f60` is six bytes of JSON and three of text: count what would be forwarded, not how it was written."""
+    return len(orjson.dumps(body))
+
+
+async def _body(request: web.BaseRequest, limit_bytes: int) -> bytes:
+    """The raw body; memory never grows by more than a socket buffer over the limit."""
+    length = request.content_length
+    if length is not None and length > limit_bytes:
+        raise _too_large(limit_bytes)
+    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    content = request.content
+    blocks: list[bytes] = []
+    size = 0
+    try:
+        while block := await content.readany():
+            size += len(block)
+            if size > limit_bytes:
+                raise _too_large(limit_bytes)
+            blocks.append(block)
+    except HTTPRequestEntityTooLarge:
+        raise _too_large(limit_bytes) from None
+    return blocks[0] if len(blocks) == 1 else b"".join(blocks)
+
+
+def _too_large(limit_bytes: int) -> Refusal:
+    return Refusal(
+        "too_large", f"The request body is larger than the allowed {limit_bytes} bytes.", status=413, reason="body_limit"
+    )

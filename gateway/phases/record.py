@@ -1,0 +1,97 @@
+"""The line of every request: what was decided and what came of it, in one JSON object.
+
+Rule 1: no prompt, no answer, no key, no header of the caller; a model's name is judged printable before it gets here.
+Rule 2: every field has its unit in its name. A field that has no value is absent.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import structlog
+
+from gateway.budgets.meters import METERS, Terms
+from gateway.endpoints import Endpoint
+from gateway.errors import Refusal
+from gateway.holds import Hold
+from gateway.values import Ask, Caller
+
+log = structlog.get_logger()
+
+
+class Timings:
+    """When each phase ended. `fields()` gives microseconds, a phase each: `identify_us`, `read_us`, ..."""
+
+    __slots__ = ("_last_ns", "_marks", "_start_ns")
+
+    def __init__(self) -> None:
+        self._start_ns = self._last_ns = time.perf_counter_ns()
+        self._marks: dict[str, int] = {}
+
+    def mark(self, phase: str) -> None:
+        now_ns = time.perf_counter_ns()
+        self._marks[phase] = (now_ns - self._last_ns) // 1000
+        self._last_ns = now_ns
+
+    def fields(self) -> dict[str, int]:
+        self._marks["total"] = (time.perf_counter_ns() - self._start_ns) // 1000
+        return self._marks
+
+
+def record(
+    request_id: str,
+    endpoint: Endpoint | None,
+    status: int,
+    timings: Timings,
+    policy: str,
+    caller: Caller | None,
+    ask: Ask | None,
+    hold: Hold | None,
+    refusal: Refusal | None,
+) -> None:
+    """Log one request. `status` 0: nobody was left to be answered."""
+    fields: dict[str, Any] = {"id": request_id, "status": status, "policy": policy}
+    if endpoint is not None:
+        fields["endpoint"] = endpoint.name
+    if caller is not None:
+        fields["organisation"], fields["tenant"], fields["key_id"], fields["plan"] = caller
+    if ask is not None:
+        fields["model"], fields["stream"] = ask.model, ask.is_stream
+    if hold is not None:
+        _add_hold(fields, hold)
+    if refusal is not None:
+        fields["verdict"] = "refused"
+        fields["reason"], fields["side"] = refusal.reason, refusal.side
+        if refusal.meter is not None:  # a budget's message holds the numbers of that moment, and nothing of the caller's
+            fields["message"] = refusal.message
+    else:
+        fields["verdict"] = "served"
+    fields["timings_us"] = timings.fields()
+    log.info("request", **fields)
+
+
+def _add_hold(fields: dict[str, Any], hold: Hold) -> None:
+    quote = hold.quote
+    fields["quote"] = {"input_tokens": quote.input_tokens, "output_tokens": quote.output_tokens}
+    if hold.is_local:
+        fields["held_locally"] = True
+    if hold.over_shadow:
+        fields["would_refuse"] = hold.over_shadow
+    outcome = hold.outcome
+    if outcome is None:
+        return
+    fields["ended"], fields["upstream_status"] = outcome.ended, outcome.upstream_status
+    if outcome.fault:
+        fields["fault"] = outcome.fault
+    if hold.charged is not None:
+        usage = hold.charged
+        fields["usage"] = {
+            "input_tokens": usage.input_tokens,
+            "cached_input_tokens": usage.cached_input_tokens,
+            "cache_write_tokens": usage.cache_write_tokens,
+            "output_tokens": usage.output_tokens,
+            "is_complete": usage.is_complete,
+        }
+        if quote.price is not None:
+            fields["cost_nano_usd"] = METERS["cost"].actual(usage, Terms(quote.price, quote.counts_cached_input))

@@ -1,0 +1,56 @@
+"""The closing rule: what a request is charged, from what came of it. Pure.
+
+===================================================  ===============================================================
+how it ended                                         what is posted
+===================================================  ===============================================================
+upstream never reached                               nothing (void)
+upstream refused: 429 or 5xx                         nothing (void): its fault is not the tenant's
+upstream refused: any other 4xx                      the request, no tokens: the tenant's fault costs it a request
+usage complete                                       the actual usage
+usage incomplete, whoever broke off                  input (reported, else estimated) plus what was delivered
+===================================================  ===============================================================
+
+Never zero after delivery, and never the whole max_tokens: what was delivered is bounded by what was quoted.
+"""
+
+from __future__ import annotations
+
+from gateway.budgets.meters import METERS, Terms
+from gateway.values import Outcome, Quote, Usage
+
+NOTHING = Usage(0, 0, 0, 0, is_complete=True)
+
+
+def charge(quote: Quote, outcome: Outcome, delivered_tokens: int) -> Usage | None:
+    """The usage to post; None: void. `delivered_tokens`: the estimate of what went out, for an incomplete count."""
+    if outcome.ended == "upstream_unreached":
+        return None
+    if outcome.ended == "upstream_refused":
+        return None if outcome.upstream_status == 429 or outcome.upstream_status >= 500 else NOTHING
+    usage = outcome.usage
+    if usage is not None and usage.is_complete:
+        return usage
+    return partial(quote, usage, delivered_tokens)
+
+
+def partial(quote: Quote, usage: Usage | None, delivered_tokens: int) -> Usage:
+    """What an unfinished answer has cost so far."""
+    delivered_tokens = min(delivered_tokens, quote.output_tokens)
+    if usage is None:
+        return Usage(quote.input_tokens, 0, 0, delivered_tokens, is_complete=False)
+    has_input = usage.input_tokens > 0
+    return Usage(
+        usage.input_tokens if has_input else quote.input_tokens,
+        usage.cached_input_tokens,
+        usage.cache_write_tokens,
+        max(usage.output_tokens, delivered_tokens),
+        is_complete=False,
+    )
+
+
+def amounts(quote: Quote, usage: Usage | None) -> tuple[int, ...]:
+    """What to post on each line of the quote; None: zeros."""
+    if usage is None:
+        return (0,) * len(quote.lines)
+    terms = Terms(quote.price, quote.counts_cached_input)
+    return tuple(METERS[budget.meter].actual(usage, terms) for budget in quote.budgets)

@@ -1,0 +1,27 @@
+"""The request that goes upstream: the gateway's own serialisation of what it judged, under its own credentials."""
+
+from __future__ import annotations
+
+import orjson
+from aiohttp import web
+
+from gateway.endpoints import Endpoint
+from gateway.upstream.headers import forward_headers
+from gateway.values import Ask, Outgoing
+from gateway.wires.base import Wire
+
+Headers = list[tuple[bytes, bytes]]
+
+
+def shape(request: web.BaseRequest, ask: Ask, wire: Wire, endpoint: Endpoint, credentials: Headers) -> Outgoing:
+    """What is forwarded for an ask. Nothing of the body as it came is reused: no byte can mean two things."""
+    headers = forward_headers(request.raw_headers)
+    headers += credentials
+    return Outgoing(b"POST", endpoint.path + endpoint.query, headers, orjson.dumps(wire.rewrite(ask)))
+
+
+def shape_bare(request: web.BaseRequest, endpoint: Endpoint, credentials: Headers) -> Outgoing:
+    """What is forwarded for an endpoint without a body."""
+    headers = forward_headers(request.raw_headers)
+    headers += credentials
+    return Outgoing(b"GET", endpoint.path + endpoint.query, headers, b"")

@@ -1,0 +1,191 @@
+"""Reading a mapping word by word: unknown words, missing words and wrong values become mistakes, never exceptions.
+
+Rule: whoever reads gets a value whatever happens (a placeholder after a mistake), so that reading goes on and every mistake
+of a directory is found in one go; a policy with any mistake in its report is never handed out.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Collection, Iterator
+from typing import TypeVar
+
+from gateway.errors import Mistake
+from gateway.policy import scalars
+from gateway.policy.model import Place
+from gateway.policy.yaml_text import TOP
+from gateway.policy.yaml_tree import Items, Node, Scalar, Table, join, shown
+
+T = TypeVar("T")
+W = TypeVar("W", bound=str)
+
+_ALLOWED_SHOWN_MAX = 12
+_SUGGESTED_AMONG_MAX = 500
+"""Above it, looking for a similar word among all of them takes longer than it helps."""
+
+
+class Report:
+    """The mistakes of one file; `mistakes` is shared by all files of a directory."""
+
+    __slots__ = ("file", "mistakes")
+
+    def __init__(self, file: str, mistakes: list[Mistake]) -> None:
+        self.file = file
+        self.mistakes = mistakes
+
+    def add(self, node: Node, path: str, message: str) -> None:
+        self.mistakes.append(Mistake(self.file, node.line, node.column, path or TOP, message))
+
+    def place(self, node: Node) -> Place:
+        return Place(self.file, node.line)
+
+
+class Fields:
+    """One mapping and the words it may hold; every other word is reported at once.
+
+    `is_usable` is False where there is no mapping at all (reported): then nothing in it is reported as missing.
+    """
+
+    __slots__ = ("_entries", "is_usable", "node", "path", "report")
+
+    def __init__(self, report: Report, node: Node, path: str, words: Collection[str]) -> None:
+        self.report = report
+        self.node = node
+        self.path = path
+        self.is_usable = isinstance(node, Table)
+        self._entries = node.entries if isinstance(node, Table) else {}
+        if not self.is_usable:
+            _report_kind(report, node, path, "a mapping", "write `{}` for an empty one")
+        for word, (key, _) in self._entries.items():
+            if word not in words:
+                report.add(key, join(path, word), f"unknown word; {among(word, words)}")
+
+    def __contains__(self, word: str) -> bool:
+        return word in self._entries
+
+    def at(self, word: str) -> str:
+        """The path of one of its words."""
+        return join(self.path, word)
+
+    def value(self, word: str) -> Node | None:
+        entry = self._entries.get(word)
+        return entry[1] if entry else None
+
+    def get(self, word: str, read: Callable[[Scalar], T], default: T) -> T:
+        """The word's value as `read` makes it from its scalar. `default` where it is missing or wrong."""
+        node = self.value(word)
+        return default if node is None else scalar(self.report, node, self.at(word), read, default)
+
+    def need(self, word: str, read: Callable[[Scalar], T], placeholder: T) -> T:
+        """As `get`, but a missing word is a mistake."""
+        if word not in self._entries and self.is_usable:
+            self.report.add(self.node, self.path, f"`{word}` is missing")
+        return self.get(word, read, placeholder)
+
+    def refuse(self, word: str, why: str) -> None:
+        """Report the word where it was written."""
+        if word in self._entries:
+            self.report.add(self._entries[word][0], self.at(word), why)
+
+    def items(self, word: str) -> Iterator[tuple[str, Node]]:
+        """The entries of a list with their paths. A missing word is an empty list."""
+        node = self.value(word)
+        if isinstance(node, Items):
+            for index, item in enumerate(node.items):
+                yield f"{self.at(word)}[{index}]", item
+        elif node is not None:
+            _report_kind(self.report, node, self.at(word), "a list", "write `[]` for an empty one")
+
+    def named(self, word: str) -> Iterator[tuple[str, str, Scalar, Node]]:
+        """The entries of a mapping from names: (name, path, key's node, value); names that are none are reported."""
+        node = self.value(word)
+        if isinstance(node, Table):
+            for name, (key, value) in node.entries.items():
+                path = f"{self.at(word)}.{name}"
+                try:
+                    yield scalars.name(name), path, key, value
+                except ValueError as error:
+                    self.report.add(key, join(self.at(word), name), str(error))
+        elif node is not None:
+            _report_kind(self.report, node, self.at(word), "a mapping", "write `{}` for an empty one")
+
+
+def scalar(report: Report, node: Node, path: str, read: Callable[[Scalar], T], default: T) -> T:
+    """The scalar's value as `read` makes it. `default`, after a report, where it is none or `read` raises ValueError."""
+    if not isinstance(node, Scalar):
+        report.add(node, path, f"expected a single value, not {'a list' if isinstance(node, Items) else 'a mapping'}")
+        return default
+    if node.kind == "bad":
+        return default
+    if node.kind == "null":
+        report.add(node, path, "nothing is written here: write a value, or remove the word")
+        return default
+    try:
+        return read(node)
+    except ValueError as error:
+        report.add(node, path, str(error))
+        return default
+
+
+def text(read: Callable[[str], T]) -> Callable[[Scalar], T]:
+    """A reader of text. Numbers and booleans are refused: text that looks like one must be quoted."""
+
+    def read_text(node: Scalar) -> T:
+        if node.kind != "text":
+            raise ValueError(f'{node.text[:40]} is not text to YAML: write "{node.text[:40]}" in quotes')
+        return read(node.text)
+
+    return read_text
+
+
+def one_of(words: Collection[W]) -> Callable[[Scalar], W]:
+    """A reader of one word of a closed set."""
+    by_text = {str(word): word for word in words}
+
+    def read_word(node: Scalar) -> W:
+        if node.kind != "text" or node.text not in by_text:
+            raise ValueError(f"{shown(node.text)} is not known; {among(node.text, by_text)}")
+        return by_text[node.text]
+
+    return read_word
+
+
+def boolean(node: Scalar) -> bool:
+    if node.kind != "bool":
+        raise ValueError("expected `true` or `false`")
+    return node.text == "true"
+
+
+def count(node: Scalar) -> int:
+    """A count, in digits (not quoted) or with a suffix."""
+    if node.kind == "text" and node.text.lstrip("-").isdigit():
+        raise ValueError(f"a number is written without quotes: {node.text[:40]}")
+    return scalars.count(node.text)
+
+
+def money(node: Scalar) -> int:
+    return scalars.money_nano_usd(node.text)
+
+
+def among(word: str, words: Collection[str]) -> str:
+    """What is allowed: `did you mean ...?` where something is similar, and the whole set where it is short."""
+    hints = []
+    if len(words) <= _SUGGESTED_AMONG_MAX:
+        hints += [f"did you mean `{similar}`?" for similar in difflib.get_close_matches(word[:64], words, 1)]
+    if 0 < len(words) <= _ALLOWED_SHOWN_MAX:
+        hints.append(f"allowed: {', '.join(words)}")
+    return " ".join(hints) or f"there are {len(words)} to choose from"
+
+
+def _report_kind(report: Report, node: Node, path: str, expected: str, when_empty: str) -> None:
+    if isinstance(node, Scalar):
+        if node.kind == "bad":
+            return
+        if node.kind == "null":
+            report.add(node, path, f"expected {expected}, not nothing: {when_empty}")
+        else:
+            report.add(
+                node, path, f"expected {expected}, not a single value{': put it in [ ]' if expected == 'a list' else ''}"
+            )
+    else:
+        report.add(node, path, f"expected {expected}, not {'a list' if isinstance(node, Items) else 'a mapping'}")

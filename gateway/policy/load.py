@@ -1,0 +1,116 @@
+"""A directory of YAML files to a `Policy`, or to every mistake in it at once.
+
+All `*.yaml` and `*.yml` files of the directory, by name; not its subdirectories, not dotfiles, and not `*.test.yaml`. Their
+sections are put together, so a large set may be split by team or by tenant. Reads files and nothing else: watching for
+changes and swapping policies is another module's.
+
+Failure policy: all or nothing. A directory with one mistake yields no policy, and the caller keeps the last good one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Collection
+from pathlib import Path
+from types import MappingProxyType
+
+from gateway.errors import Mistake, PolicyErrors
+from gateway.policy.check_whole import check_whole
+from gateway.policy.fields import Fields, Report
+from gateway.policy.model import Policy
+from gateway.policy.read_sections import TOP_WORDS, Defaults, Sections, read_defaults
+from gateway.policy.yaml_text import FILE_BYTES_MAX
+from gateway.policy.yaml_tree import Scalar, read_tree
+
+VERSION = "1"
+
+
+def load_dir(path: Path, *, meters: Collection[str]) -> Policy:
+    """Read a policy directory. `meters` are the names a budget may count by.
+
+    Raises PolicyErrors with every mistake, sorted by file, line and column; a directory that is missing, unreadable or
+    holds no policy file is one.
+    """
+    mistakes: list[Mistake] = []
+    files = _read_files(path, mistakes)
+    policy = _read_policy(files, mistakes, meters)
+    if mistakes:
+        raise PolicyErrors(sorted(set(mistakes)))
+    return policy
+
+
+def _read_files(directory: Path, mistakes: list[Mistake]) -> list[tuple[str, bytes]]:
+    files: list[tuple[str, bytes]] = []
+    try:
+        paths = sorted(path for path in directory.iterdir() if _is_policy_name(path.name))
+    except OSError as error:
+        mistakes.append(Mistake(str(directory), 1, 1, "directory", f"cannot be read: {error.strerror}"))
+        return files
+    if not paths:
+        what = "holds no policy file: put at least one `*.yaml` file in it, which begins with `version: 1`"
+        mistakes.append(Mistake(str(directory), 1, 1, "directory", what))
+    for path in paths:
+        try:
+            if not path.is_file():  # a pipe would be waited for, a device read without end
+                raise OSError(0, "is not a regular file")
+            with path.open("rb") as file:
+                files.append((str(path), file.read(FILE_BYTES_MAX + 1)))
+        except OSError as error:
+            mistakes.append(Mistake(str(path), 1, 1, "file", f"cannot be read: {error.strerror}"))
+    return files
+
+
+def _is_policy_name(name: str) -> bool:
+    stem, _, suffix = name.rpartition(".")
+    return suffix in ("yaml", "yml") and not name.startswith(".") and not stem.endswith(".test")
+
+
+def _read_policy(files: list[tuple[str, bytes]], mistakes: list[Mistake], meters: Collection[str]) -> Policy:
+    roots: list[Fields] = []
+    all_read = not mistakes
+    for file, data in files:
+        tree = read_tree(data, file, mistakes)
+        if tree is None:
+            all_read = False
+            continue
+        root = Fields(Report(file, mistakes), tree, "", TOP_WORDS)
+        root.need("version", _version, None)
+        roots.append(root)
+
+    sections = Sections(meters, _the_defaults(roots))
+    for root in roots:
+        sections.read(root)
+    if all_read:
+        check_whole(sections)
+    return Policy(
+        digest=_digest(files),
+        models=tuple(sections.models),
+        organisations=MappingProxyType(sections.organisations),
+        plans=MappingProxyType(sections.plans),
+        tenants=MappingProxyType(sections.tenants),
+        keys=MappingProxyType(sections.keys),
+        default_rule=sections.default_rule,
+    )
+
+
+def _version(node: Scalar) -> None:
+    if node.kind != "int" or node.text != VERSION:
+        raise ValueError(f"this gateway reads `version: {VERSION}`")
+
+
+def _the_defaults(roots: list[Fields]) -> Defaults:
+    written = [root for root in roots if "defaults" in root]
+    for root in written[1:]:
+        first = written[0].value("defaults")
+        line = first.line if first is not None else 1
+        root.refuse("defaults", f"already written at {written[0].report.file}:{line}: keep one")
+    return read_defaults(written[0]) if written else Defaults()
+
+
+def _digest(files: list[tuple[str, bytes]]) -> str:
+    whole = hashlib.sha256()
+    for file, data in files:
+        name = os.fsencode(Path(file).name)
+        whole.update(b"%d:%b%d:%b" % (len(name), name, len(data), data))
+    return whole.hexdigest()[:16]

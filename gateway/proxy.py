@@ -1,0 +1,189 @@
+"""The spine: one request's way through the gateway. It alone knows the order of the phases.
+
+    identify → read → quote → hold → shape → forward → relay → settle → record
+
+Each phase takes earlier values and gives one new one; a `Refusal` or an `UpstreamFault` ends the way, and `answer` turns it
+into HTTP. Invariants, whatever happens (an error, a client that leaves, a bug of ours):
+
+1. a hold that was opened is closed exactly once, by the closing rule in `phases.settle`;
+2. an upstream answer that was opened is closed, and the client's departure closes it at once;
+3. a stream that its upstream did not end is never ended cleanly: an error event, then the connection is cut;
+4. every request leaves one line in the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from functools import partial
+
+import structlog
+from aiohttp import web
+from multidict import CIMultiDict
+
+from gateway import answer
+from gateway.endpoints import Endpoint, family_of, route
+from gateway.errors import Refusal, StoreFault, UpstreamFault
+from gateway.holds import Hold
+from gateway.house import House
+from gateway.phases import admit, relay, settle
+from gateway.phases.identify import identify
+from gateway.phases.read import read
+from gateway.phases.record import Timings, record
+from gateway.phases.shape import shape, shape_bare
+from gateway.upstream.base import Reply
+from gateway.upstream.headers import return_headers
+from gateway.values import Ask, Caller, Ended, Limit, Outcome, Outgoing
+from gateway.wires import FAMILIES, WIRES
+from gateway.wires.base import Family, Wire
+
+log = structlog.get_logger()
+
+
+async def handle(request: web.BaseRequest, house: House) -> web.StreamResponse:
+    """Serve one request. Raises only CancelledError and ConnectionError: nobody is left to be answered."""
+    timings = Timings()
+    request_id = f"req_{os.urandom(12).hex()}"
+    raw_path = request.raw_path
+    family = FAMILIES[family_of(request.headers, raw_path)]
+    policy = house.policies.snapshot()
+    endpoint: Endpoint | None = None
+    caller: Caller | None = None
+    ask: Ask | None = None
+    hold: Hold | None = None
+    refusal: Refusal | None = None
+    response: web.StreamResponse | None = None
+    limits: list[Limit] = []
+    try:
+        endpoint = route(request.method, raw_path, family.name)
+        caller = identify(request.headers, policy.policy, house.secret)
+        if endpoint.wire is None:
+            outgoing = shape_bare(request, endpoint, house.credentials[family.name])
+            response = await _pass_on(outgoing, family, request_id, house)
+            return response
+        wire = WIRES[endpoint.wire]
+        ask = await read(request, wire, limit_bytes=house.settings.body_limit_bytes)
+        timings.mark("read")
+        quote = partial(admit.quote, caller, ask, request_id, policy, house.estimator)
+        hold = await house.holds.open(quote(house.store_now_us()), quote)
+        timings.mark("hold")
+        limits = admit.limits(hold)
+        if not hold.reserved.admitted:
+            raise admit.refused(hold, caller, ask, limits)
+        outgoing = shape(request, ask, wire, endpoint, house.credentials[family.name])
+        response = await _exchange(request, outgoing, ask, hold, limits, request_id, house, wire, family, timings)
+        return response
+    except Refusal as error:
+        refusal = error
+    except UpstreamFault as fault:
+        log.warning("upstream_fault", id=request_id, side="upstream", fault=fault.kind, reason=fault.message)
+        refusal = answer.refusal_of(fault)
+    except StoreFault as fault:
+        refusal = answer.refusal_without_store(fault)
+    except (asyncio.CancelledError, ConnectionError):
+        raise
+    except Exception as error:
+        log.error("internal_error", id=request_id, side="gateway", exc=answer.trace(error))
+        refusal = answer.internal()
+    finally:
+        if refusal is not None:
+            response = answer.refuse(refusal, family, request_id, limits=limits, now_s=house.store_now_us() / 1e6)
+        status = 0 if response is None else response.status
+        record(request_id, endpoint, status, timings, policy.digest, caller, ask, hold, refusal)
+    return response
+
+
+async def _exchange(
+    request: web.BaseRequest,
+    outgoing: Outgoing,
+    ask: Ask,
+    hold: Hold,
+    limits: list[Limit],
+    request_id: str,
+    house: House,
+    wire: Wire,
+    family: Family,
+    timings: Timings,
+) -> web.StreamResponse:
+    """Forward, relay, and close the hold with what came of it. Raises what `handle` answers, once the hold is closed."""
+    reply: Reply | None = None
+    flow = relay.Flow(wire.reader(ask)) if ask.is_stream else None
+    usage = None
+    whole_bytes = 0
+    ended: Ended = "gateway_failed"
+    fault_kind = ""
+    response: web.StreamResponse | None = None
+    try:
+        reply = await house.upstream.send(*outgoing)
+        timings.mark("upstream")
+        headers = _headers(reply, family, request_id, limits, house)
+        if flow is not None and reply.status == 200 and _is_event_stream(reply):
+            response = web.StreamResponse(status=200, headers=headers)
+            await response.prepare(request)
+            hold.progress = partial(admit.progress, hold, ask, flow, family.name, house.estimator)
+            await relay.stream(reply, flow, response)
+            ended = "complete"
+        else:
+            body = await reply.read(house.settings.answer_limit_bytes)
+            if reply.status < 400:
+                ended, usage, whole_bytes = "complete", wire.usage(body), len(body)
+            else:
+                ended = "upstream_refused"
+            response = web.Response(status=reply.status, headers=headers, body=body)
+        timings.mark("relay")
+        return response
+    except UpstreamFault as fault:
+        ended, fault_kind = ("upstream_died" if fault.reached else "upstream_unreached"), fault.kind
+        if response is None:
+            raise
+        log.warning("upstream_fault", id=request_id, side="upstream", fault=fault.kind, reason=fault.message)
+        await _cut(request, response, family.error_event(answer.refusal_of(fault), request_id))
+        return response
+    except (asyncio.CancelledError, ConnectionError):
+        ended = "client_left"
+        raise
+    finally:
+        if reply is not None:
+            reply.close()
+        events, content_bytes = flow.delivered if flow is not None else (0, whole_bytes)
+        if flow is not None and usage is None:
+            usage = flow.reported
+        status = 0 if reply is None else reply.status
+        outcome = Outcome(ended, status, usage, events, content_bytes, fault_kind)
+        settle.close(hold, ask, outcome, family.name, house.estimator)
+
+
+async def _pass_on(outgoing: Outgoing, family: Family, request_id: str, house: House) -> web.Response:
+    """An endpoint without a model: asked and answered as it is."""
+    reply = await house.upstream.send(*outgoing)
+    try:
+        body = await reply.read(house.settings.answer_limit_bytes)
+        return web.Response(status=reply.status, headers=_headers(reply, family, request_id, [], house), body=body)
+    finally:
+        reply.close()
+
+
+def _headers(reply: Reply, family: Family, request_id: str, limits: list[Limit], house: House) -> CIMultiDict[str]:
+    """What goes down: the upstream's headers that are allowed, the request's id, and the caller's limits."""
+    headers = CIMultiDict(return_headers(reply.headers))
+    headers[family.request_id_header] = request_id
+    if limits:
+        headers.extend(family.limit_headers(limits, now_s=house.store_now_us() / 1e6))
+    if reply.status == 429:
+        # Two limits stand between a tenant and the model: say that this one isn't the gateway's.
+        headers["x-gauger-refused-by"] = "upstream"
+    return headers
+
+
+def _is_event_stream(reply: Reply) -> bool:
+    return any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in reply.headers)
+
+
+async def _cut(request: web.BaseRequest, response: web.StreamResponse, event: bytes) -> None:
+    """Say in the stream's own protocol that it broke, then close without the end that would make it look whole."""
+    try:
+        await response.write(event)
+    except ConnectionError:
+        return
+    if request.transport is not None:
+        request.transport.close()
