@@ -69,7 +69,7 @@ async def handle(request: web.BaseRequest, house: House) -> web.StreamResponse:
         timings.mark("hold")
         limits = admit.limits(hold)
         if not hold.reserved.admitted:
-            raise admit.refused(hold, caller, ask, limits)
+            raise admit.refused(hold, caller, ask)
         outgoing = shape(request, ask, wire, endpoint, house.credentials[family.name])
         response = await _exchange(request, outgoing, ask, hold, limits, request_id, house, wire, family, timings)
         return response

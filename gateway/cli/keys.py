@@ -12,15 +12,17 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from gateway import settings
+from gateway.errors import SettingsError
 from gateway.policy import keys, scalars
 
-_SECRET_FILE_BYTES_MAX = 4096
 _EPILOG = """\
 The key is shown once and kept nowhere. Give it to the tenant, and paste the printed line into the tenant's `keys` in your
 policy files: it holds only the key's HMAC-SHA256 under the deployment's secret.
 
-The secret is the one `gauger serve` runs with: the environment variable GAUGER_SECRET, or a file. Changing it makes
-every key invalid. A good one: python3 -c "import secrets; print(secrets.token_urlsafe(32))"
+The secret is the one `gauger serve` runs with: in the environment variable GAUGER_SECRET, or in the file
+that GAUGER_SECRET_FILE or --secret-file names. Changing it makes every key invalid. A good one:
+  python3 -c "import secrets; print(secrets.token_urlsafe(32))"
 
 example:
   GAUGER_SECRET=... gauger keys new acme --id acme-laptop
@@ -52,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         tenant = _named("TENANT", args.tenant, scalars.name)
         key_id = _named("--id", args.id or f"{tenant[:55]}-{secrets.token_hex(4)}", scalars.key_id)
         secret = _read_secret(args.secret_file)
-    except ValueError as error:
+    except (ValueError, SettingsError) as error:
         print(f"gauger keys new: {error}", file=sys.stderr)
         return 2
     key = keys.new_key(secrets.token_bytes(keys.ENTROPY_BYTES_MIN))
@@ -70,20 +72,5 @@ def _named(what: str, text: str, check: Callable[[str], str]) -> str:
 
 
 def _read_secret(file: Path | None) -> bytes:
-    """The deployment's secret, without the line end of a file. Raises ValueError; no message repeats any of it."""
-    if file is None:
-        secret, where = os.environb.get(b"GAUGER_SECRET", b""), "GAUGER_SECRET"
-        if not secret:
-            raise ValueError("no secret: set GAUGER_SECRET to the one `gauger serve` runs with, or give --secret-file FILE")
-    else:
-        where = str(file)
-        try:
-            with file.open("rb") as opened:
-                secret = opened.read(_SECRET_FILE_BYTES_MAX + 1).rstrip(b"\r\n")
-        except OSError as error:
-            raise ValueError(f"the secret file {where} cannot be read: {error.strerror}") from None
-        if len(secret) > _SECRET_FILE_BYTES_MAX:
-            raise ValueError(f"the secret file {where} is larger than {_SECRET_FILE_BYTES_MAX} bytes: is it the right one?")
-    if len(secret) < keys.SECRET_BYTES_MIN:
-        raise ValueError(f"the secret in {where} is shorter than {keys.SECRET_BYTES_MIN} bytes: hashes under it can be guessed")
-    return secret
+    """The secret as `gauger serve` reads it; a file given on the command line goes before the environment."""
+    return settings.secret(os.environ if file is None else {"GAUGER_SECRET_FILE": str(file)})

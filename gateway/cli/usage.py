@@ -15,7 +15,7 @@ from gateway import app
 from gateway.budgets.meters import METERS, show
 from gateway.cli import flags
 from gateway.errors import SettingsError
-from gateway.phases.admit import Policies
+from gateway.phases import admit
 from gateway.policy.load import load_dir
 from gateway.settings import Settings, secret
 from gateway.values import Caller, Limit
@@ -65,16 +65,15 @@ async def _read(args: argparse.Namespace, settings: Settings) -> tuple[list[Limi
     keys = [key.id for key in tenant.keys if args.key in (None, key.id)]
     if args.key is not None and not keys:
         raise SettingsError(f"--key: tenant {args.tenant!r} has no key {args.key!r}")
-    policies = Policies(policy, secret(os.environ)).snapshot()
+    snapshot = admit.Snapshot(policy, secret(os.environ))
     ledger = await app.open_ledger(settings)
     try:
         found: dict[tuple[bytes, bytes], Limit] = {}
         now_us = 0
         for key_id in keys or [""]:
             caller = Caller(tenant.organisation, tenant.name, key_id, tenant.plan)
-            view = await policies.standings(ledger, caller, args.model, args.user)
-            now_us = view.now_us
-            for line, limit in view.rows:
+            now_us, rows = await admit.standings(snapshot, ledger, caller, args.model, args.user)
+            for line, limit in rows:
                 found.setdefault((line.owner, line.field), limit)
         return list(found.values()), now_us
     finally:

@@ -1,4 +1,4 @@
-"""The closing rule: what a request is charged, from what came of it. Pure.
+"""The closing rule: what a request is charged, from what came of it. `charge`, `partial` and `amounts` are pure.
 
 ===================================================  ===============================================================
 how it ended                                         what is posted
@@ -15,8 +15,10 @@ Never zero after delivery, and never the whole max_tokens: what was delivered is
 
 from __future__ import annotations
 
+from gateway.budgets.estimate import Estimator
 from gateway.budgets.meters import METERS, Terms
-from gateway.values import Outcome, Quote, Usage
+from gateway.holds import Hold
+from gateway.values import Ask, Outcome, Quote, Usage
 
 NOTHING = Usage(0, 0, 0, 0, is_complete=True)
 
@@ -54,3 +56,20 @@ def amounts(quote: Quote, usage: Usage | None) -> tuple[int, ...]:
         return (0,) * len(quote.lines)
     terms = Terms(quote.price, quote.counts_cached_input)
     return tuple(METERS[budget.meter].actual(usage, terms) for budget in quote.budgets)
+
+
+def close(hold: Hold, ask: Ask, outcome: Outcome, family: str, estimator: Estimator) -> None:
+    """Close a hold by the rule, and let the estimator learn from what the upstream reported."""
+    quote = hold.quote
+    delivered = 0
+    if outcome.usage is None or not outcome.usage.is_complete:
+        delivered = estimator.delivered_tokens(ask.model, family, outcome.delivered_events, outcome.delivered_bytes)
+    hold.outcome = outcome
+    hold.charged = charge(quote, outcome, delivered)
+    hold.close(amounts(quote, hold.charged))
+    usage = outcome.usage
+    if outcome.ended == "complete" and usage is not None and usage.is_complete:
+        estimator.learn_input(ask.model, ask.text_bytes, ask.media_tokens, usage.input_tokens)
+        estimator.learn_output(hold.tenant, ask.model, usage.output_tokens)
+        if outcome.delivered_events:
+            estimator.learn_delivered(ask.model, outcome.delivered_events, outcome.delivered_bytes, usage.output_tokens)

@@ -12,7 +12,6 @@ import string
 PREFIX = "sk-gauger-"
 ENTROPY_BYTES_MIN = 24
 """192 bits: no guessing, and no birthday among keys."""
-SECRET_BYTES_MIN = 8
 
 _BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 

@@ -14,19 +14,21 @@ import os
 from collections.abc import Collection
 from pathlib import Path
 from types import MappingProxyType
+from typing import get_args
 
 from gateway.errors import Mistake, PolicyErrors
 from gateway.policy.check_whole import check_whole
 from gateway.policy.fields import Fields, Report
-from gateway.policy.model import Policy
+from gateway.policy.model import MeterName, Policy
 from gateway.policy.read_sections import TOP_WORDS, Defaults, Sections, read_defaults
 from gateway.policy.yaml_text import FILE_BYTES_MAX
 from gateway.policy.yaml_tree import Scalar, read_tree
 
 VERSION = "1"
+METERS: tuple[str, ...] = get_args(MeterName)
 
 
-def load_dir(path: Path, *, meters: Collection[str]) -> Policy:
+def load_dir(path: Path, *, meters: Collection[str] = METERS) -> Policy:
     """Read a policy directory. `meters` are the names a budget may count by.
 
     Raises PolicyErrors with every mistake, sorted by file, line and column; a directory that is missing, unreadable or

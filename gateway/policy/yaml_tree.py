@@ -77,7 +77,7 @@ def read_tree(data: bytes, file: str, mistakes: list[Mistake]) -> Node | None:
         builder.report(stop.mark, str(stop))
         return None
     if builder.root is None:
-        mistakes.append(Mistake(file, 1, 1, TOP, "the file is empty: a policy file begins with `version: 1`"))
+        mistakes.append(Mistake(file, 1, 1, TOP, "the file is empty"))
     return builder.root
 
 
@@ -147,7 +147,7 @@ class _Builder:
         elif isinstance(event, yaml.DocumentStartEvent):
             self._documents += 1
             if self._documents > 1:
-                raise _Unreadable(mark, "a second document (`---`): a policy file holds one, split it into files")
+                raise _Unreadable(mark, "a second document (`---`): a file holds one, split it")
             if event.version or event.tags:
                 self.report(mark, "directives (`%YAML`, `%TAG`) are not allowed: remove the line")
 

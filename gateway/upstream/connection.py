@@ -132,7 +132,8 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         # pause_writing means "not all is written yet" and resume_writing "now it is": the first-byte timeout starts there
-        self._transport.set_write_buffer_limits(high=0)
+        # (1 and not 0, for asyncio's TLS transport pauses at the limit, and 0 would be paused for ever)
+        self._transport.set_write_buffer_limits(high=1, low=0)
 
     def data_received(self, data: bytes) -> None:
         reply, parser = self._reply, self._parser

@@ -83,7 +83,7 @@ def return_headers(items: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]
         except KeyError:
             answered = _judge_down(name)
         if answered:
-            returned.append((answered, value.decode("latin-1")))
+            returned.append((answered, value.decode("latin-1").strip()))  # the parser leaves trailing blanks
     return returned
 
 

@@ -1,0 +1,43 @@
+"""The ledger's Lua scripts: read from `lua/`, each prefixed with its clock and with what they share.
+
+What a script does stands at the head of its file. No Redis here: whoever holds a connection loads them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from importlib.resources import files
+from typing import NamedTuple
+
+
+class Script(NamedTuple):
+    """One script. `sha` is what EVALSHA calls it by: 40 hex digits, lower case."""
+
+    name: str
+    source: bytes
+    sha: bytes
+
+
+class Scripts(NamedTuple):
+    reserve: Script
+    renew: Script
+    settle: Script
+    standings: Script
+
+
+@cache
+def load_scripts(clock: str | None = None) -> Scripts:
+    """All scripts; `clock` is Lua that defines `now_us()` in place of `clock.lua` (tests alone have a use for it)."""
+    folder = files("gateway.store") / "lua"
+
+    def text(name: str) -> str:
+        return (folder / f"{name}.lua").read_text(encoding="utf-8")
+
+    head = (clock or text("clock")) + "\n" + text("common") + "\n"
+
+    def script(name: str) -> Script:
+        source = (head + text(name)).encode()
+        return Script(name, source, hashlib.sha1(source, usedforsecurity=False).hexdigest().encode())
+
+    return Scripts(*(script(name) for name in Scripts._fields))
