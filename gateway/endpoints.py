@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -26,6 +27,9 @@ _TABLE: dict[str, tuple[str, str | None, str | None]] = {
     "/v1/messages": ("POST", "anthropic", "anthropic.messages"),
     "/v1/models": ("GET", None, None),
 }
+
+_QUERY = re.compile(r"[!\"$-~]*")
+"""Visible ASCII without the fragment's mark: all that a request line may hold."""
 
 
 def family_of(headers: Mapping[str, str], raw_path: str) -> str:
@@ -52,4 +56,7 @@ def route(method: str, raw_path: str, family: str) -> Endpoint:
     if method != allowed:
         message = f"Not allowed to {printable(method, limit=20)} on {path}: use {allowed}."
         raise Refusal("invalid_request", message, status=405, code="method_not_supported", reason="method")
+    if _QUERY.fullmatch(query) is None:
+        message = "The query string holds characters that must be percent-encoded."
+        raise Refusal("invalid_request", message, status=400, reason="bad_query")
     return Endpoint(path.removeprefix("/v1/"), family, wire, path.encode(), (mark + query).encode())

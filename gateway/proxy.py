@@ -71,7 +71,7 @@ async def handle(request: web.BaseRequest, house: House) -> web.StreamResponse:
         if not hold.reserved.admitted:
             raise admit.refused(hold, caller, ask)
         outgoing = shape(request, ask, wire, endpoint, house.credentials[family.name])
-        response = await _exchange(request, outgoing, ask, hold, limits, request_id, house, wire, family, timings)
+        response = await _exchange(request, outgoing, caller, ask, hold, limits, request_id, house, wire, family, timings)
         return response
     except Refusal as error:
         refusal = error
@@ -96,6 +96,7 @@ async def handle(request: web.BaseRequest, house: House) -> web.StreamResponse:
 async def _exchange(
     request: web.BaseRequest,
     outgoing: Outgoing,
+    caller: Caller,
     ask: Ask,
     hold: Hold,
     limits: list[Limit],
@@ -107,7 +108,7 @@ async def _exchange(
 ) -> web.StreamResponse:
     """Forward, relay, and close the hold with what came of it. Raises what `handle` answers, once the hold is closed."""
     reply: Reply | None = None
-    flow = relay.Flow(wire.reader(ask)) if ask.is_stream else None
+    reader = wire.reader(ask) if ask.is_stream else None
     usage = None
     whole_bytes = 0
     ended: Ended = "gateway_failed"
@@ -117,11 +118,11 @@ async def _exchange(
         reply = await house.upstream.send(*outgoing)
         timings.mark("upstream")
         headers = _headers(reply, family, request_id, limits, house)
-        if flow is not None and reply.status == 200 and _is_event_stream(reply):
+        if reader is not None and reply.status == 200 and _is_event_stream(reply):
             response = web.StreamResponse(status=200, headers=headers)
             await response.prepare(request)
-            hold.progress = partial(admit.progress, hold, ask, flow, family.name, house.estimator)
-            await relay.stream(reply, flow, response)
+            hold.progress = partial(settle.progress, hold, ask, reader, family.name, house.estimator)
+            await relay.stream(reply, reader, response)
             ended = "complete"
         else:
             body = await reply.read(house.settings.answer_limit_bytes)
@@ -145,12 +146,12 @@ async def _exchange(
     finally:
         if reply is not None:
             reply.close()
-        events, content_bytes = flow.delivered if flow is not None else (0, whole_bytes)
-        if flow is not None and usage is None:
-            usage = flow.reported
+        events, content_bytes = (reader.events, reader.content_bytes) if reader is not None else (0, whole_bytes)
+        if reader is not None and usage is None:
+            usage = reader.usage
         status = 0 if reply is None else reply.status
         outcome = Outcome(ended, status, usage, events, content_bytes, fault_kind)
-        settle.close(hold, ask, outcome, family.name, house.estimator)
+        settle.close(hold, caller, ask, outcome, family.name, house.estimator)
 
 
 async def _pass_on(outgoing: Outgoing, family: Family, request_id: str, house: House) -> web.Response:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, NamedTuple
 
-from gateway.policy.model import Budget, Price
+from gateway.policy.model import Budget, MeterName, Price
 
 Side = Literal["tenant", "gateway", "store", "upstream"]
 """Whose fault a refusal is; every fault names its side."""
@@ -114,7 +114,7 @@ class Limit(NamedTuple):
     """One budget as a caller may see it: in headers, refusals and `gauger usage`."""
 
     name: str
-    meter: str
+    meter: MeterName
     limit: int
     """`limit` of the policy, or the burst where that is larger (what `remaining` can reach)."""
     used: int

@@ -12,8 +12,8 @@ from typing import NamedTuple
 from gateway.policy.model import Budget, MeterName, Price
 from gateway.values import Usage
 
-AMOUNT_MAX = 2**47
-"""Above any limit a policy can write, and far enough below 2**53 for a store that adds in doubles: a caller that asks for
+AMOUNT_MAX = 2**50
+"""Above any limit a policy can write, and below 2**53 for a store that adds in doubles: a caller that asks for
 10**30 tokens meets its limit, and not an overflow."""
 
 NANO_USD = 1_000_000_000

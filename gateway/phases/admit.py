@@ -6,7 +6,6 @@ counts money: an unknown price must not be a way around a spending limit.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from gateway.budgets import limits as budget_limits
@@ -16,8 +15,6 @@ from gateway.budgets.meters import Terms
 from gateway.budgets.refusals import refusal
 from gateway.errors import Refusal
 from gateway.holds import Hold
-from gateway.phases import settle
-from gateway.phases.relay import Flow
 from gateway.policy.model import Policy
 from gateway.policy.resolve import Effective, resolve
 from gateway.store.ports import Ledger
@@ -87,7 +84,7 @@ def quote(caller: Caller, ask: Ask, request_id: str, policy: Snapshot, estimator
         bound = rule.max_output_tokens
         if rule.unbounded_output == "learned":
             bound = estimator.output_bound(caller.tenant, ask.model, bound)
-    input_tokens = estimator.input_tokens(ask.model, ask.text_bytes, ask.media_tokens)
+    input_tokens = estimator.input_tokens(ask.model, ask.text_bytes, ask.media_tokens, tenant=caller.tenant)
     output_tokens = bound * ask.choices
     return Quote(
         hold_id=request_id.encode(),
@@ -117,12 +114,6 @@ def refused(hold: Hold, caller: Caller, ask: Ask) -> Refusal:
     """The refusal of a quote that did not fit."""
     quote = hold.quote
     return refusal(quote.budgets, quote.lines, hold.reserved.standings, model=ask.model, tenant=caller.tenant)
-
-
-def progress(hold: Hold, ask: Ask, flow: Flow, family: str, estimator: Estimator) -> Sequence[int]:
-    """What a running stream has used so far, for each line: posted when its hold is renewed."""
-    delivered = estimator.delivered_tokens(ask.model, family, *flow.delivered)
-    return settle.amounts(hold.quote, settle.partial(hold.quote, flow.reported, delivered))
 
 
 async def standings(

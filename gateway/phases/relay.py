@@ -1,7 +1,7 @@
 """Pass the answer on: as it comes, with backpressure, counting what it delivers.
 
 Failure policy: an upstream that breaks off raises UpstreamFault out of here; the client's departure arrives as
-CancelledError or ConnectionError. Either way the `Flow` has counted what was delivered until then, and the spine closes the
+CancelledError or ConnectionError. Either way the reader has counted what was delivered until then, and the spine closes the
 hold with it. Nothing here ends a stream that its upstream did not end.
 """
 
@@ -11,7 +11,6 @@ from typing import Protocol
 
 from gateway.errors import UpstreamFault
 from gateway.upstream.base import Reply
-from gateway.values import Usage
 from gateway.wires.base import StreamReader
 from gateway.wires.sse import EventTooLong
 
@@ -22,35 +21,14 @@ class Sink(Protocol):
     async def write(self, data: bytes) -> None: ...
 
 
-class Flow:
-    """What has gone through so far. Read at every renewal and at the end; written only by `stream`."""
-
-    __slots__ = ("reader", "blocks")
-
-    def __init__(self, reader: StreamReader) -> None:
-        self.reader = reader
-        self.blocks = 0
-
-    @property
-    def delivered(self) -> tuple[int, int]:
-        """Content events and content bytes that were handed to the client's connection."""
-        return self.reader.events, self.reader.content_bytes
-
-    @property
-    def reported(self) -> Usage | None:
-        return self.reader.usage
-
-
-async def stream(reply: Reply, flow: Flow, sink: Sink) -> None:
+async def stream(reply: Reply, reader: StreamReader, sink: Sink) -> None:
     """Relay an event stream to its end.
 
     Raises UpstreamFault when it breaks off, or ends without its wire's own end; then what was whole has been relayed.
     """
-    reader = flow.reader
     feed, next_block, write = reader.feed, reply.next_block, sink.write
     try:
         while block := await next_block():
-            flow.blocks += 1
             if data := feed(block):
                 await write(data)
     except EventTooLong as error:

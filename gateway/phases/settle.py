@@ -18,7 +18,8 @@ from __future__ import annotations
 from gateway.budgets.estimate import Estimator
 from gateway.budgets.meters import METERS, Terms
 from gateway.holds import Hold
-from gateway.values import Ask, Outcome, Quote, Usage
+from gateway.values import Ask, Caller, Outcome, Quote, Usage
+from gateway.wires.base import StreamReader
 
 NOTHING = Usage(0, 0, 0, 0, is_complete=True)
 
@@ -58,7 +59,13 @@ def amounts(quote: Quote, usage: Usage | None) -> tuple[int, ...]:
     return tuple(METERS[budget.meter].actual(usage, terms) for budget in quote.budgets)
 
 
-def close(hold: Hold, ask: Ask, outcome: Outcome, family: str, estimator: Estimator) -> None:
+def progress(hold: Hold, ask: Ask, reader: StreamReader, family: str, estimator: Estimator) -> tuple[int, ...]:
+    """What a running stream has used so far, on each line: posted whenever its hold is renewed."""
+    delivered = estimator.delivered_tokens(ask.model, family, reader.events, reader.content_bytes)
+    return amounts(hold.quote, partial(hold.quote, reader.usage, delivered))
+
+
+def close(hold: Hold, caller: Caller, ask: Ask, outcome: Outcome, family: str, estimator: Estimator) -> None:
     """Close a hold by the rule, and let the estimator learn from what the upstream reported."""
     quote = hold.quote
     delivered = 0
@@ -69,7 +76,7 @@ def close(hold: Hold, ask: Ask, outcome: Outcome, family: str, estimator: Estima
     hold.close(amounts(quote, hold.charged))
     usage = outcome.usage
     if outcome.ended == "complete" and usage is not None and usage.is_complete:
-        estimator.learn_input(ask.model, ask.text_bytes, ask.media_tokens, usage.input_tokens)
-        estimator.learn_output(hold.tenant, ask.model, usage.output_tokens)
+        estimator.learn_input(ask.model, ask.text_bytes, ask.media_tokens, usage.input_tokens, tenant=caller.tenant)
+        estimator.learn_output(caller.tenant, ask.model, -(-usage.output_tokens // ask.choices))
         if outcome.delivered_events:
             estimator.learn_delivered(ask.model, outcome.delivered_events, outcome.delivered_bytes, usage.output_tokens)

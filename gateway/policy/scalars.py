@@ -10,8 +10,8 @@ import re
 from fractions import Fraction
 
 NANO_USD = 1_000_000_000
-LIMIT_MAX = 2**53 // 1024
-"""Largest limit, burst or price: the store computes in doubles, and needs ten bits to spare."""
+LIMIT_MAX = 10**15
+"""Largest limit, burst or price (a million USD): the store computes in doubles, and needs some bits to spare."""
 PERIOD_S_MAX = 366 * 86_400
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

@@ -37,7 +37,8 @@ class Address(NamedTuple):
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{'rediss' if self.is_tls else 'redis'}://{host}:{self.port}/{self.db}"
 
-    __repr__ = __str__
+    def __repr__(self) -> str:
+        return str(self)
 
 
 def parse_url(url: str) -> Address:

@@ -65,6 +65,14 @@ def pack_lines(lines: Sequence[Line]) -> Packed:
     for owner, field, kind, a, b, c, enforce, amount, certain in grouped:
         if not 0 <= certain <= amount <= AMOUNT_MAX or not 0 <= a <= AMOUNT_MAX:
             raise ValueError(f"line {field!r}: needs 0 <= certain <= amount <= 2**53 and a limit in 0..2**53")
+        if kind == "concurrency":
+            is_window = True
+        elif kind == "calendar":
+            is_window = b < c
+        else:
+            is_window = b >= 1 and (c >= 1 or kind == "rolling")
+        if not is_window:
+            raise ValueError(f"line {field!r}: a {kind} needs a period of 1 or more, or a window that ends after its start")
         counts[owner] += 1
         fields.append(field)
         numbers += (KINDS[kind], enforce, a, b, c, amount, certain)
@@ -82,7 +90,7 @@ def pack_amounts(amounts: Sequence[int], order: list[int] | None, count: int) ->
     """One double for each line, in the scripts' order. Raises ValueError for a wrong count or an amount out of range."""
     if len(amounts) != count:
         raise ValueError(f"{len(amounts)} amounts for {count} lines")
-    if count and not (0 <= min(amounts) and max(amounts) <= AMOUNT_MAX):
+    if count and (min(amounts) < 0 or max(amounts) > AMOUNT_MAX):
         raise ValueError("needs 0 <= amount <= 2**53")
     return _double_struct(count).pack(*(amounts if order is None else [amounts[i] for i in order]))
 

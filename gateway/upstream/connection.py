@@ -49,7 +49,7 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "where", "idle_since", "on_body", "_loop", "_time", "_owner", "_timeouts", "_tick", "_transport", "_parser", "_timer",
         "_reply", "_headers", "_blocks", "_silent_bytes", "_complaint", "_served",
-        "_is_informational", "_is_complete", "_keeps_alive", "_is_paused", "_is_uploading", "_is_lost",
+        "_is_informational", "_is_complete", "_keeps_alive", "_is_paused", "_is_uploading",
         "_asked_at", "_heard_at", "_total_at", "_upload_left",
     )  # fmt: skip
 
@@ -69,7 +69,7 @@ class Connection(asyncio.Protocol):
         self.on_body = self._blocks.append  # the parser's callback: no Python frame for a chunk
         self._parser: HttpResponseParser | None = HttpResponseParser(self)
         self._served = 0
-        self._is_paused = self._is_uploading = self._is_lost = False
+        self._is_paused = self._is_uploading = False
         self._reset(0.0, 0.0)
 
     def _reset(self, now: float, total_at: float) -> None:
@@ -175,7 +175,6 @@ class Connection(asyncio.Protocol):
             self._fail("broken", self._how_it_broke("closed the connection"))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._is_lost = True
         if self._reply is not None:
             self._fail("broken", self._how_it_broke(f"lost the connection ({exc})" if exc else "lost the connection"))
         if self._timer is not None:

@@ -1,0 +1,302 @@
+"""The ledger in memory: this process's share of every limit while the store is gone. Same semantics, same tests.
+
+It knows nothing of what other gateways admit, so `share` scales every limit down (a bucket's refill too), to 1 at least
+where the policy allows anything at all; standings are told in these scaled limits. State is bounded as in the store: owners,
+holds and tombstones are dropped when they can no longer change an answer.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from typing import NamedTuple
+
+from gateway.errors import StoreFault
+from gateway.store.counters import DAY_US, HOUR_US, State, post, stand
+from gateway.store.encoding import pack_amounts, pack_lines
+from gateway.store.ports import WindowPassed
+from gateway.values import Line, Reserved
+
+_TTL_MAX_US = 400 * DAY_US
+_RECORD_KEPT_US = _TTL_MAX_US + 2 * HOUR_US
+_SETTLED_KEPT_US, _SWEPT_KEPT_US = 600_000_000, 2 * DAY_US
+_SWEEP_MAX, _SWEEP_MAX_STANDINGS = 256, 1024
+_PURGE_EVERY_US = HOUR_US // 4
+
+
+class _Owner:
+    """One owner's budgets, by field; its life as in `lua/common.lua`."""
+
+    __slots__ = ("born_us", "expires_us", "due_us", "states")
+
+    def __init__(self, now_us: int) -> None:
+        self.born_us = now_us
+        self.expires_us = 0
+        self.due_us = now_us + HOUR_US
+        self.states: dict[bytes, State] = {}
+
+
+class _Record:
+    """One hold."""
+
+    __slots__ = ("is_open", "opened_us", "lines", "posted", "slots", "lease_end_us", "kept_until_us")
+
+    def __init__(self, opened_us: int, lines: Sequence[Line], posted: list[int], slots: list[int], lease_us: int) -> None:
+        self.is_open = True
+        self.opened_us = opened_us
+        self.lines = lines
+        self.posted = posted
+        self.slots = slots
+        self.lease_end_us = opened_us + lease_us
+        self.kept_until_us = opened_us + lease_us + _RECORD_KEPT_US
+
+
+class _Tag:
+    """One tag's holds. `records` has None for a tombstone; `leases` may name holds that have moved on."""
+
+    __slots__ = ("records", "open_count", "leases")
+
+    def __init__(self) -> None:
+        self.records: dict[bytes, _Record | None] = {}
+        self.open_count = 0
+        self.leases: list[tuple[int, bytes]] = []
+
+
+class _Plan(NamedTuple):
+    """A hold worked out, nothing written: what each line's state would become."""
+
+    standing: Reserved
+    is_passed: bool
+    is_due: bool
+    states: list[State]
+    slots: list[int]
+    keeps_us: list[float]
+
+
+class LocalLedger:
+    """`Ledger` in this process. `share` in (0, 1]; `now_us` is the clock its windows run by."""
+
+    def __init__(self, *, share: Fraction | float = 1, now_us: Callable[[], int] = lambda: time.time_ns() // 1000) -> None:
+        if not 0 < share <= 1:
+            raise ValueError(f"share is {share}: allowed is more than 0, at most 1")
+        self._share = share
+        self._now_us = now_us
+        self._owners: dict[bytes, _Owner] = {}
+        self._tags: dict[bytes, _Tag] = {}
+        self._closed: dict[int, deque[tuple[int, bytes, bytes]]] = {_SETTLED_KEPT_US: deque(), _SWEPT_KEPT_US: deque()}
+        self._purge_at_us = 0
+
+    async def reserve(self, hold_id: bytes, tag: bytes, lines: Sequence[Line], *, lease_us: int) -> Reserved:
+        """See `Ledger.reserve`. Raises ValueError for the lines that `RedisLedger` refuses too."""
+        now_us = self._now_us()
+        if not lines:
+            return Reserved(True, now_us, ())
+        pack_lines(lines)
+        lines = self._scaled(lines)
+        self._purge(now_us)
+        plan = self._work_out(lines, now_us, lease_us)
+        holds = self._tags.setdefault(tag, _Tag())
+        swept = 0
+        if not plan.standing.admitted or plan.is_passed or plan.is_due:
+            swept = self._sweep(tag, now_us, _SWEEP_MAX)
+            if hold_id in holds.records:
+                return self._known(holds.records[hold_id], lines, now_us)
+            if plan.is_passed:
+                raise WindowPassed(now_us)
+            if swept:
+                plan = self._work_out(lines, now_us, lease_us)
+            if not plan.standing.admitted:
+                return self._survey(lines, now_us, is_held=False, admitted=False)
+        if hold_id in holds.records:
+            return self._known(holds.records[hold_id], lines, now_us)
+        self._apply(lines, plan, now_us, lease_us, is_swept_whole=swept < _SWEEP_MAX)
+        posted = [0 if line.kind == "concurrency" else line.certain for line in lines]
+        record = _Record(now_us, lines, posted, plan.slots, lease_us)
+        holds.records[hold_id] = record
+        holds.open_count += 1
+        self._lease(holds, hold_id, record)
+        return plan.standing
+
+    async def renew(self, hold_id: bytes, tag: bytes, lines: Sequence[Line], posted: Sequence[int], *, lease_us: int) -> bool:
+        """See `Ledger.renew`."""
+        now_us = self._now_us()
+        if not lines:
+            return True
+        pack_amounts(posted, None, len(lines))
+        holds = self._tags.get(tag)
+        record = holds.records.get(hold_id) if holds is not None else None
+        if holds is None or record is None or not record.is_open:
+            return False
+        self._repost(record, now_us, lease_us, posted, is_kept=True)
+        record.posted = list(posted)
+        record.lease_end_us = now_us + lease_us
+        record.kept_until_us = record.lease_end_us + _RECORD_KEPT_US
+        self._lease(holds, hold_id, record)
+        return True
+
+    async def settle(self, hold_id: bytes, tag: bytes, lines: Sequence[Line], actual: Sequence[int]) -> bool:
+        """See `Ledger.settle`."""
+        now_us = self._now_us()
+        if not lines:
+            return True
+        pack_amounts(actual, None, len(lines))
+        self._purge(now_us)
+        holds = self._tags.setdefault(tag, _Tag())
+        record = holds.records.get(hold_id)
+        if record is None and hold_id in holds.records:
+            return False
+        if record is not None:
+            self._repost(record, now_us, 0, actual, is_kept=False)
+            holds.open_count -= record.is_open
+        holds.records[hold_id] = None
+        self._closed[_SETTLED_KEPT_US].append((now_us + _SETTLED_KEPT_US, tag, hold_id))
+        return record is not None
+
+    async def standings(self, tag: bytes, lines: Sequence[Line]) -> Reserved:
+        """See `Ledger.standings`. Raises WindowPassed as `reserve` does."""
+        now_us = self._now_us()
+        if not lines:
+            return Reserved(True, now_us, ())
+        pack_lines(lines)
+        lines = self._scaled(lines)
+        self._sweep(tag, now_us, _SWEEP_MAX_STANDINGS)
+        if any(_is_passed(line, now_us) for line in lines):
+            raise WindowPassed(now_us)
+        return self._survey(lines, now_us, is_held=False, admitted=True)
+
+    def _scaled(self, lines: Sequence[Line]) -> Sequence[Line]:
+        if self._share == 1:
+            return lines
+        share = self._share
+        scaled = []
+        for line in lines:
+            limit = max(min(1, line.a), int(line.a * share))
+            period_us = round(line.c / share) if line.kind == "bucket" else line.c  # a slower refill, in whole numbers
+            scaled.append(line._replace(a=limit, c=period_us))
+        return scaled
+
+    def _work_out(self, lines: Sequence[Line], now_us: int, lease_us: int) -> _Plan:
+        is_refused = is_passed = is_due = False
+        states, slots, keeps_us, standings = [], [], [], []
+        for line in lines:
+            owner = self._alive(line.owner, now_us)
+            is_due |= owner is not None and now_us >= owner.due_us
+            is_passed |= _is_passed(line, now_us)
+            certain = 0 if line.kind == "concurrency" else line.certain
+            state = owner.states.get(line.field) if owner is not None else None
+            posted = post(line, state, now_us, certain, line.amount - certain, None)
+            assert posted is not None  # noqa: S101  # only a settling post may be None
+            standing = stand(line, posted.state, now_us, 0)
+            is_refused |= standing.remaining < 0 and line.enforce
+            states.append(posted.state)
+            slots.append(posted.slot_us)
+            keeps_us.append(posted.keep_us)
+            standings.append(standing)
+        return _Plan(Reserved(not is_refused, now_us, tuple(standings)), is_passed, is_due, states, slots, keeps_us)
+
+    def _apply(self, lines: Sequence[Line], plan: _Plan, now_us: int, lease_us: int, *, is_swept_whole: bool) -> None:
+        for line, state, keep_us in zip(lines, plan.states, plan.keeps_us):
+            owner = self._alive(line.owner, now_us)
+            if owner is None:
+                owner = self._owners[line.owner] = _Owner(now_us)
+            if now_us >= owner.due_us:
+                owner.due_us = now_us + HOUR_US if is_swept_whole else now_us
+            owner.states[line.field] = state
+            _keep(owner, now_us, max(keep_us, HOUR_US + 2 * lease_us))
+
+    def _known(self, record: _Record | None, lines: Sequence[Line], now_us: int) -> Reserved:
+        if record is None or not record.is_open:
+            raise StoreFault("the hold was closed before: a late duplicate cannot open it again")
+        return self._survey(lines, now_us, is_held=True, admitted=True)
+
+    def _survey(self, lines: Sequence[Line], now_us: int, *, is_held: bool, admitted: bool) -> Reserved:
+        standings = []
+        for line in lines:
+            owner = self._alive(line.owner, now_us)
+            state = owner.states.get(line.field) if owner is not None else None
+            standings.append(stand(line, state, now_us, 0 if is_held else line.amount))
+        return Reserved(admitted, now_us, tuple(standings))
+
+    def _repost(self, record: _Record, now_us: int, lease_us: int, targets: Sequence[int] | None, *, is_kept: bool) -> None:
+        for i, line in enumerate(record.lines):
+            posted = record.posted[i]
+            target = posted if targets is None else targets[i]
+            used_delta = held_delta = 0
+            if line.kind == "concurrency":
+                if record.is_open and not is_kept:
+                    held_delta = -line.amount
+            else:
+                used_delta = target - posted
+                if record.is_open:
+                    held_delta = -max(0, line.amount - posted)
+                if is_kept:
+                    held_delta += max(0, line.amount - target)
+            owner = self._alive(line.owner, now_us)
+            is_same = owner is not None and owner.born_us <= record.opened_us
+            if owner is None or not is_same or not (used_delta or held_delta or is_kept):
+                continue
+            state = owner.states.get(line.field)
+            moved = post(line, state, now_us, used_delta, held_delta, record.slots[i]) if state is not None else None
+            if moved is not None:
+                owner.states[line.field] = moved.state
+                _keep(owner, now_us, max(moved.keep_us, HOUR_US + 2 * lease_us))
+
+    def _sweep(self, tag: bytes, now_us: int, count_max: int) -> int:
+        holds = self._tags.get(tag)
+        swept = 0
+        while holds is not None and holds.leases and holds.leases[0][0] <= now_us and swept < count_max:
+            lease_end_us, hold_id = heapq.heappop(holds.leases)
+            record = holds.records.get(hold_id)
+            if record is None or not record.is_open or record.lease_end_us != lease_end_us:
+                continue
+            self._repost(record, now_us, 0, None, is_kept=False)
+            record.is_open = False
+            holds.open_count -= 1
+            self._closed[_SWEPT_KEPT_US].append((now_us + _SWEPT_KEPT_US, tag, hold_id))
+            swept += 1
+        return swept
+
+    def _lease(self, holds: _Tag, hold_id: bytes, record: _Record) -> None:
+        heapq.heappush(holds.leases, (record.lease_end_us, hold_id))
+        if len(holds.leases) > 64 + 2 * holds.open_count:
+            holds.leases = [(r.lease_end_us, i) for i, r in holds.records.items() if r is not None and r.is_open]
+            heapq.heapify(holds.leases)
+
+    def _alive(self, key: bytes, now_us: int) -> _Owner | None:
+        owner = self._owners.get(key)
+        if owner is not None and now_us >= owner.expires_us:
+            del self._owners[key]
+            return None
+        return owner
+
+    def _purge(self, now_us: int) -> None:
+        """Drop what can no longer change an answer: tombstones as they age, the rest every quarter of an hour."""
+        for closed in self._closed.values():
+            while closed and closed[0][0] <= now_us:
+                _, tag, hold_id = closed.popleft()
+                holds = self._tags.get(tag)
+                record = holds.records.get(hold_id) if holds is not None else None
+                if holds is not None and (record is None or (closed is self._closed[_SWEPT_KEPT_US] and not record.is_open)):
+                    holds.records.pop(hold_id, None)
+        if now_us < self._purge_at_us:
+            return
+        self._purge_at_us = now_us + _PURGE_EVERY_US
+        self._owners = {key: owner for key, owner in self._owners.items() if now_us < owner.expires_us}
+        for tag, holds in list(self._tags.items()):
+            for hold_id in [i for i, r in holds.records.items() if r is not None and r.kept_until_us <= now_us]:
+                record = holds.records.pop(hold_id)
+                holds.open_count -= record is not None and record.is_open
+            if not holds.records:
+                del self._tags[tag]
+
+
+def _is_passed(line: Line, now_us: int) -> bool:
+    return line.kind == "calendar" and not line.b <= now_us < line.c
+
+
+def _keep(owner: _Owner, now_us: int, keep_us: float) -> None:
+    if now_us + keep_us > owner.expires_us:
+        owner.expires_us = max(owner.expires_us, now_us + int(min(_TTL_MAX_US, keep_us + HOUR_US)))
