@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from functools import partial
 
 import structlog
@@ -46,13 +46,33 @@ def require_fast_parser() -> None:
         )
 
 
-async def open_ledger(settings: Settings) -> RedisLedger:
-    """The ledger on the store the settings name; the embedded one is started where none runs yet. Raises StoreFault."""
-    url = settings.store
-    if url == "embedded":
-        server = await asyncio.to_thread(embedded.ensure_running, settings.data)
-        url = server.url
-    return await RedisLedger.connect(url, timeout_s=settings.store_timeout)
+@asynccontextmanager
+async def open_ledger(settings: Settings) -> AsyncIterator[RedisLedger]:
+    """The ledger on the store the settings name. Raises StoreFault.
+
+    The embedded one is started where none runs in its directory, and again should it die; who started it stops it.
+    """
+    if settings.store != "embedded":
+        ledger = await RedisLedger.connect(settings.store, timeout_s=settings.store_timeout)
+        try:
+            yield ledger
+        finally:
+            await ledger.close()
+        return
+    servers = [await asyncio.to_thread(embedded.ensure_running, settings.data)]
+
+    async def revive() -> None:
+        servers.append(await asyncio.to_thread(embedded.ensure_running, settings.data))
+
+    try:
+        ledger = await RedisLedger.connect(servers[0].url, timeout_s=settings.store_timeout, revive=revive)
+        try:
+            yield ledger
+        finally:
+            await ledger.close()
+    finally:
+        for server in servers:
+            server.stop()
 
 
 async def serve(settings: Settings, environ: Mapping[str, str], *, on_ready: Callable[[], None] | None = None) -> None:
@@ -60,38 +80,64 @@ async def serve(settings: Settings, environ: Mapping[str, str], *, on_ready: Cal
     require_fast_parser()
     key_secret, credentials = secret(environ), upstream_credentials(environ)
     policies = Policies(load_dir(settings.policies), key_secret)
-    upstream = HttpUpstream(
+    upstream = _upstream(settings)
+    lines = logs.configure()
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    async with open_ledger(settings) as ledger:
+        tasks = Tasks(_report)
+        house = House(
+            settings=settings,
+            secret=key_secret,
+            credentials=credentials,
+            policies=policies,
+            holds=Holds(
+                ledger,
+                fallback=LocalLedger(share=settings.store_loss_share) if settings.store_loss == "share" else None,
+                tasks=tasks,
+                lease_s=settings.lease,
+                renew_every_s=settings.renew_every,
+            ),
+            upstream=upstream,
+            estimator=Estimator(),
+            tasks=tasks,
+            store_now_us=ledger.server_now_us,
+        )
+        runner = await _listen(house, health.Checks(ledger, upstream, stopping))
+        beside = [tasks.spawn(house.holds.run(), name="renewals"), tasks.spawn(lines.run(), name="log")]
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(GC_THRESHOLD, 20, 20)
+        log.info("serving", listen=settings.listen, version=__version__, policy=policies.snapshot().digest)
+        if on_ready is not None:
+            on_ready()
+        await stopping.wait()
+        log.info("stopping", open_holds=len(house.holds), drain_s=settings.drain)
+        await runner.cleanup()
+        for task in beside:
+            task.cancel()
+        lost = await tasks.drain(settings.drain)
+        await upstream.close()
+        log.info("stopped", unfinished_tasks=lost)
+    lines.flush()
+
+
+def _upstream(settings: Settings) -> HttpUpstream:
+    return HttpUpstream(
         settings.upstream,
-        credentials=[],  # they differ between families: phases.shape sends them
+        credentials=[],  # they differ between wire families: phases.shape sends them
         timeouts=Timeouts(
             settings.connect_timeout, settings.first_byte_timeout, settings.between_chunks_timeout, settings.total_timeout
         ),
         idle_timeout_s=settings.upstream_idle_timeout,
         connections_max=settings.upstream_connections,
     )
-    lines = logs.configure()
-    ledger = await open_ledger(settings)
-    tasks = Tasks(_report)
-    holds = Holds(
-        ledger,
-        fallback=LocalLedger(share=settings.store_loss_share) if settings.store_loss == "share" else None,
-        tasks=tasks,
-        lease_s=settings.lease,
-        renew_every_s=settings.renew_every,
-    )
-    house = House(
-        settings=settings,
-        secret=key_secret,
-        credentials=credentials,
-        policies=policies,
-        holds=holds,
-        upstream=upstream,
-        estimator=Estimator(),
-        tasks=tasks,
-        clock_offset_us=lambda: ledger.clock_offset_us,
-    )
-    stopping = asyncio.Event()
-    checks = health.Checks(ledger, upstream, stopping)
+
+
+async def _listen(house: House, checks: health.Checks) -> web.ServerRunner:
+    """Open the tenants' listener. Raises SettingsError when the address is taken."""
+    settings = house.settings
     server = web.Server(
         partial(_dispatch, house=house, checks=checks),
         handler_cancellation=True,  # a client that leaves must free its upstream at once
@@ -104,35 +150,12 @@ async def serve(settings: Settings, environ: Mapping[str, str], *, on_ready: Cal
     runner = web.ServerRunner(server, shutdown_timeout=settings.drain)
     await runner.setup()
     host, _, port = settings.listen.rpartition(":")
-    site = web.TCPSite(runner, host.strip("[]"), int(port), backlog=4096)
     try:
-        await site.start()
+        await web.TCPSite(runner, host.strip("[]"), int(port), backlog=4096).start()
     except OSError as error:
-        await ledger.close()
+        await runner.cleanup()
         raise SettingsError(f"listen: cannot listen on {settings.listen}: {error.strerror or error}") from None
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
-    beside = [tasks.spawn(holds.run(), name="renewals"), tasks.spawn(lines.run(), name="log")]
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GC_THRESHOLD, 20, 20)
-    log.info(
-        "serving", listen=settings.listen, version=__version__, policy=policies.snapshot().digest, python=sys.version.split()[0]
-    )
-    if on_ready is not None:
-        on_ready()
-    await stopping.wait()
-    log.info("stopping", open_holds=len(holds), drain_s=settings.drain)
-    await site.stop()
-    await runner.cleanup()
-    for task in beside:
-        task.cancel()
-    lost = await tasks.drain(settings.drain)
-    await upstream.close()
-    await ledger.close()
-    log.info("stopped", unfinished_tasks=lost)
-    lines.flush()
+    return runner
 
 
 async def _dispatch(request: web.BaseRequest, *, house: House, checks: health.Checks) -> web.StreamResponse:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -26,9 +25,5 @@ class House:
     upstream: Upstream
     estimator: Estimator
     tasks: Tasks
-    clock_offset_us: Callable[[], int]
-    """Store's clock less ours, as last learned."""
-
-    def store_now_us(self) -> int:
-        """The store's clock, as well as it is known here."""
-        return time.time_ns() // 1000 + self.clock_offset_us()
+    store_now_us: Callable[[], int]
+    """The store's clock, as well as it is known here."""

@@ -15,6 +15,11 @@ ROOT = Path(__file__).parent.parent
 SOURCES = sorted((ROOT / "gateway").rglob("*.py"))
 LINES_MAX = 300
 """A file of 200 lines has one idea, one of 300 should be thought about again: here it is no more a matter of taste."""
+LONGER = {
+    "gateway/upstream/connection.py": "one state machine on the path of a request: a call more for each chunk would be paid there",
+    "gateway/store/local.py": "the four verbs of the ledger, side by side with the four scripts they must equal",
+}
+"""Files that were thought about again, and why they stay whole; none of them may grow past 350 lines."""
 LOCKS = ("requirements.lock", "deploy/runtime.lock")
 ALPINE_OR_SLIM = re.compile(r"[\w./-]+:[\w.-]*(slim|alpine)[\w.-]*( AS \w+)?")
 
@@ -44,7 +49,7 @@ def test_every_module_says_what_it_is_for(path):
     source = path.read_text()
     tree = ast.parse(source)
     assert ast.get_docstring(tree) or not tree.body, "no module docstring"
-    assert source.count("\n") <= LINES_MAX
+    assert source.count("\n") <= (350 if str(path.relative_to(ROOT)) in LONGER else LINES_MAX)
 
 
 @pytest.mark.parametrize(("lock", "groups"), [("requirements.lock", ("dev",)), ("deploy/runtime.lock", ("build",))])

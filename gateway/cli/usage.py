@@ -66,18 +66,16 @@ async def _read(args: argparse.Namespace, settings: Settings) -> tuple[list[Limi
     if args.key is not None and not keys:
         raise SettingsError(f"--key: tenant {args.tenant!r} has no key {args.key!r}")
     snapshot = admit.Snapshot(policy, secret(os.environ))
-    ledger = await app.open_ledger(settings)
-    try:
+    async with app.open_ledger(settings) as ledger:
         found: dict[tuple[bytes, bytes], Limit] = {}
         now_us = 0
         for key_id in keys or [""]:
             caller = Caller(tenant.organisation, tenant.name, key_id, tenant.plan)
-            now_us, rows = await admit.standings(snapshot, ledger, caller, args.model, args.user)
+            now_us = ledger.server_now_us()
+            now_us, rows = await admit.standings(snapshot, ledger, caller, args.model, args.user, now_us)
             for line, limit in rows:
                 found.setdefault((line.owner, line.field), limit)
         return list(found.values()), now_us
-    finally:
-        await ledger.close()
 
 
 def _reset_at(limit: Limit, now_us: int) -> str:

@@ -17,7 +17,7 @@ from gateway.errors import Refusal
 from gateway.holds import Hold
 from gateway.policy.model import Policy
 from gateway.policy.resolve import Effective, resolve
-from gateway.store.ports import Ledger
+from gateway.store.ports import Ledger, WindowPassed
 from gateway.values import Ask, Caller, Limit, Line, Quote
 
 PLANS_MAX = 20_000
@@ -38,7 +38,7 @@ class Snapshot:
     def __init__(self, policy: Policy, secret: bytes) -> None:
         self.policy = policy
         self.digest = policy.digest
-        self._secret = secret
+        self.secret = secret
         self._admissions: dict[tuple[str, str], Admission] = {}
 
     def admission(self, caller: Caller, model: str) -> Admission:
@@ -56,7 +56,7 @@ class Snapshot:
             self.policy, organisation=caller.organisation, tenant=caller.tenant, key_id=caller.key_id, model=model
         )
         terms = Terms(effective.rule.price, effective.counts_cached_input)
-        return Admission(effective, plan_lines(effective.budgets, caller, model, secret=self._secret), terms)
+        return Admission(effective, plan_lines(effective.budgets, caller, model, secret=self.secret), terms)
 
 
 class Policies:
@@ -117,16 +117,23 @@ def refused(hold: Hold, caller: Caller, ask: Ask) -> Refusal:
 
 
 async def standings(
-    policy: Snapshot, ledger: Ledger, caller: Caller, model: str | None, end_user: str
+    policy: Snapshot, ledger: Ledger, caller: Caller, model: str | None, end_user: str, now_us: int
 ) -> tuple[int, list[tuple[Line, Limit]]]:
-    """How a caller's budgets stand now, and the store's clock (us). Without a model: those that count every model."""
+    """How a caller's budgets stand, and the store's clock (us). Without a model: those that count every model.
+
+    `now_us`: the store's clock as known here; where a calendar window has just passed, its own word is taken.
+    """
     admission = policy.admission(caller, model or "")
     kept = [budget for budget in admission.effective.budgets if model or "model" not in budget.scope]
-    plan = plan_lines(kept, caller, model or "", secret=policy._secret)
+    plan = plan_lines(kept, caller, model or "", secret=policy.secret)
 
     def at(now_us: int) -> tuple[Line, ...]:
         return lines(plan, input_tokens=0, output_tokens=0, terms=admission.terms, now_us=now_us, end_user=end_user)
 
-    made = at((await ledger.standings(plan.tag, ())).now_us)
-    reserved = await ledger.standings(plan.tag, made)
+    made = at(now_us)
+    try:
+        reserved = await ledger.standings(plan.tag, made)
+    except WindowPassed as passed:
+        made = at(passed.now_us)
+        reserved = await ledger.standings(plan.tag, made)
     return reserved.now_us, list(zip(made, budget_limits.limit_views(kept, made, reserved.standings)))

@@ -1,0 +1,113 @@
+"""What following a stream is like on any wire: whole events only, most of them looked at by scanning, few decoded.
+
+Decoding every event as JSON costs five times what relaying it does, and nearly all events say nothing but a few characters
+of content. So a block is first asked, by counting byte strings, whether each of its events is an ordinary one; only if
+not are its events looked at one by one, and only those that may matter are decoded.
+
+Rule 1: a scan may take an ordinary event for one that matters (that costs time), never the other way round.
+Rule 2: the first content events of a stream are decoded, so that short answers are counted exactly. From them is learned how
+many bytes of an event are its envelope; later ones are estimated by it, and one in SAMPLE_EVERY is decoded to keep it true.
+Rule 3: what is relayed, `usage`, `events` and the flags do not depend on how the stream was cut into blocks.
+`content_bytes` does, by some per cent, once events are estimated.
+"""
+
+from __future__ import annotations
+
+from gateway.values import Usage
+from gateway.wires.sse import Splitter, pieces
+
+EXACT_EVENTS = 8
+"""Content events at the start of a stream that are decoded."""
+SAMPLE_EVERY = 32
+
+
+class Follower:
+    """A `StreamReader` less what differs between wires: `_ordinary`, `_event` and `_measure`."""
+
+    __slots__ = (
+        *("usage", "events", "content_bytes", "is_finished", "failed"),
+        *("_splitter", "_split", "_exact_left", "_envelope", "_sampled", "_until_sample"),
+    )
+
+    def __init__(self) -> None:
+        self.usage: Usage | None = None
+        self.events = 0
+        self.content_bytes = 0
+        self.is_finished = False
+        self.failed = False
+        self._splitter = Splitter()
+        self._split = self._splitter.split
+        self._exact_left = EXACT_EVENTS
+        self._envelope = 0.0
+        """Bytes of a content event that are no content, on average; 0.0: not learned yet."""
+        self._sampled = 0
+        self._until_sample = SAMPLE_EVERY
+
+    def feed(self, block: bytes) -> bytes:
+        """The events that are whole now; the very block where nothing was cut, held back or hidden.
+
+        Raises EventTooLong, and nothing else, whatever comes.
+        """
+        head = self._split(block)
+        if not head:
+            return b""
+        if not self._exact_left and (kept := self._ordinary(head)) is not None:
+            return kept
+        return self._walk(head)
+
+    def flush(self) -> bytes:
+        """The stream ended: what is left to relay of a last event without its blank line. Idempotent."""
+        self._exact_left = max(self._exact_left, 1)  # what may be cut in half is not to be guessed at
+        rest = self._splitter.flush()
+        return self._walk(rest) if rest else b""
+
+    def _walk(self, head: bytes) -> bytes:
+        """Look at each event by itself."""
+        relayed = []
+        for piece in pieces(head):
+            kept = None if self._exact_left else self._ordinary(piece)
+            relayed.append(self._event(piece) if kept is None else kept)
+        return b"".join(relayed)
+
+    def _ordinary(self, head: bytes) -> bytes | None:
+        """Count and relay events all of which carry content and nothing that matters; None: some may, look closer."""
+        raise NotImplementedError
+
+    def _event(self, piece: bytes) -> bytes:
+        """Decode one event, take note of what it says, and give what is to be relayed of it."""
+        raise NotImplementedError
+
+    def _measure(self, piece: bytes) -> int:
+        """Bytes of content in one event; 0: none, or it cannot be decoded. Takes no note."""
+        raise NotImplementedError
+
+    def _count(self, content_bytes: int) -> None:
+        """One content event, exactly."""
+        self.events += 1
+        self.content_bytes += content_bytes
+
+    def _estimate(self, events: int, head: bytes) -> None:
+        """Content events that were not decoded: their bytes less their envelopes, and at least a byte each."""
+        self.events += events
+        content_bytes = len(head) - int(events * self._envelope)
+        self.content_bytes += content_bytes if content_bytes > events else events
+        self._until_sample -= events
+        if self._until_sample < 0:
+            piece = next(pieces(head))
+            self._until_sample = SAMPLE_EVERY
+            if size := self._measure(piece):
+                self._learn(len(piece) - size)
+
+    def _learn(self, envelope: int) -> None:
+        """Move towards a measured envelope; go there at once when the one before said the same.
+
+        Envelopes are of one size in most streams, change once where reasoning turns into an answer, and vary from event to
+        event where a vendor pads them.
+        """
+        known = self._envelope
+        if envelope in (known, self._sampled) or not known:
+            self._envelope = float(envelope)
+        else:
+            self._envelope = known + (envelope - known) / 4
+            self._until_sample = min(self._until_sample, SAMPLE_EVERY // 2)
+        self._sampled = envelope

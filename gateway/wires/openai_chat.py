@@ -1,0 +1,68 @@
+"""OpenAI's chat completions: what is judged in a request, what is added to it, and the usage of a whole answer.
+
+Fields: https://platform.openai.com/docs/api-reference/chat/create. The stream is read by `openai_chat_stream`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from gateway.values import Ask, Usage
+from gateway.wires import fields, media
+from gateway.wires.base import Judged, StreamReader
+from gateway.wires.openai_chat_stream import ChatReader, Counts
+
+
+class OpenAIChat:
+    name = "openai.chat"
+    family = "openai"
+    upstream_path = "/v1/chat/completions"
+
+    def judge(self, body: dict[str, Any]) -> Judged:
+        """Read what the gateway judges; what it does not name is the upstream's to judge. Raises BadField."""
+        model = fields.model(body)
+        messages = fields.messages(body)
+        is_stream = fields.boolean(body, "stream")
+        options = fields.mapping(body, "stream_options")
+        wants_usage = fields.boolean(options, "include_usage", path="stream_options.include_usage")
+        older = fields.integer(body, "max_tokens", most=fields.OUTPUT_TOKENS_MAX)
+        newer = fields.integer(body, "max_completion_tokens", most=fields.OUTPUT_TOKENS_MAX)
+        choices = fields.integer(body, "n", most=fields.CHOICES_MAX)
+        drafts = fields.integer(body, "best_of", most=fields.CHOICES_MAX)
+        user = fields.end_user(body, "user")
+        safety = fields.end_user(body, "safety_identifier")
+        found = media.openai(messages)
+        return Judged(
+            model=model,
+            media_base64_bytes=found.base64_bytes,
+            media_tokens=found.tokens,
+            # Servers differ on which of the two they obey when both are there: the larger is the bound.
+            output_tokens_max=max(older, newer) if older is not None and newer is not None else older or newer,
+            choices=max(choices or 1, drafts or 1),
+            is_stream=is_stream,
+            wants_usage=is_stream and wants_usage,
+            end_user=user or safety,
+        )
+
+    def rewrite(self, ask: Ask) -> dict[str, Any]:
+        """The body, with usage asked for when it is streamed and the client did not ask."""
+        if not ask.is_stream or ask.wants_usage:
+            return ask.body
+        options = ask.body.get("stream_options") or {}
+        return {**ask.body, "stream_options": {**options, "include_usage": True}}
+
+    def reader(self, ask: Ask) -> StreamReader:
+        return ChatReader(hides_usage=not ask.wants_usage, choices=ask.body.get("n") or 1)
+
+    def usage(self, answer: bytes) -> Usage | None:
+        """Usage of a whole answer; None where it reports none. Incomplete where a count that is charged is missing."""
+        try:
+            value = orjson.loads(answer)
+        except orjson.JSONDecodeError:
+            return None
+        counts = Counts()
+        if type(value) is not dict or not counts.take(value.get("usage")):
+            return None
+        return counts.usage(is_final=True)

@@ -1,0 +1,226 @@
+"""Following a stream of chat completion chunks. See `follow` for how few of its events are decoded.
+
+When usage counts as complete: once the stream has finished (`[DONE]`, or a finish_reason for every choice that was asked
+for: some servers never send `[DONE]`) and no content came after the last report. Servers that report usage with every chunk
+(vLLM's continuous_usage_stats) are thereby incomplete until their end; a report that came before the content, or one without
+the count of input or output, never becomes complete.
+
+Hiding usage that only the gateway asked for: the chunk that exists for it (`choices: []`) is dropped whole; usage that rides
+on another chunk is taken off, and that one event is serialised anew; `"usage":null` is cut out by its bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from gateway.values import Usage
+from gateway.wires.fields import CHOICES_MAX, text_bytes, tokens
+from gateway.wires.follow import Follower
+from gateway.wires.sse import Event, parse
+
+# Cutting this out of an event by its bytes is safe: inside a JSON string every quote is escaped, and an escaped one has a
+# backslash before it where this has a comma. A quote that ends a string is followed by `,`, `:`, `}` or `]`, never by a
+# letter. So the first quote opens a name, and what is matched is a member whose value is null, not a piece of content.
+_NULL_USAGE = b',"usage":null'
+_NULL_USAGE_SPACED = b', "usage": null'
+_UNFINISHED = b'"finish_reason":null'
+_UNFINISHED_SPACED = b'"finish_reason": null'
+_LINE_BREAKS = b"\r\n"
+
+
+class Counts:
+    """The latest believable counts of an upstream."""
+
+    __slots__ = ("input", "cached", "output")
+
+    def __init__(self) -> None:
+        self.input: int | None = None
+        self.cached = 0
+        self.output: int | None = None
+
+    def take(self, report: Any) -> bool:
+        """Take over what `report` says. False: it is no report."""
+        if type(report) is not dict:
+            return False
+        prompt, completion = tokens(report.get("prompt_tokens")), tokens(report.get("completion_tokens"))
+        if prompt is None and completion is None:
+            return False
+        self.input = self.input if prompt is None else prompt
+        self.output = self.output if completion is None else completion
+        details = report.get("prompt_tokens_details")
+        cached = tokens(details.get("cached_tokens")) if type(details) is dict else None
+        self.cached = self.cached if cached is None else cached
+        return True
+
+    def usage(self, *, is_final: bool) -> Usage:
+        """As usage; complete only when it is final and nothing that is charged is missing."""
+        is_complete = is_final and self.input is not None and self.output is not None
+        whole = self.input or 0
+        return Usage(whole, min(self.cached, whole), 0, self.output or 0, is_complete)
+
+
+class ChatReader(Follower):
+    """A `StreamReader` of chat completion chunks."""
+
+    __slots__ = ("_hides", "_choices", "_ended", "_counts", "_is_stale", "_unfinished", "_null_usage", "_lines")
+
+    def __init__(self, *, hides_usage: bool, choices: int) -> None:
+        super().__init__()
+        self._hides = hides_usage
+        self._choices = choices
+        self._ended: set[int] = set()
+        self._counts = Counts()
+        self._is_stale = True
+        """Content came after the last report of usage (or there was none)."""
+        self._unfinished = _UNFINISHED
+        self._null_usage = _NULL_USAGE
+        self._lines = 2 if choices == 1 else -1
+        """Line feeds of an ordinary event; -1: with several choices, an event may say "unfinished" more than once, and
+        counting that tells nothing of how many events there are."""
+
+    def _ordinary(self, head: bytes) -> bytes | None:
+        # Each event of one choice says "unfinished" once, and has two lines: when both counts agree, there is no other
+        # event in it, so no end, no usage chunk and no error. What is left to look for is usage that rides along.
+        events = head.count(self._unfinished)
+        if not events or self._lines * events != head.count(b"\n"):
+            return self._uncommon(head)
+        if b'"usage"' in head:
+            null = self._null_usage
+            if self._hides:
+                shorter = head.replace(null, b"")
+                if len(head) - len(shorter) != events * len(null):
+                    return self._uncommon(head)
+                head = shorter
+            elif head.count(null) != events:
+                return None
+        self._is_stale = True
+        self._estimate(events, head)
+        return head
+
+    def _uncommon(self, head: bytes) -> bytes | None:
+        """As `_ordinary`, for servers that leave finish_reason out, write comments, number events, ..."""
+        if b'"usage"' in head:
+            if self._hides:
+                head = _without_null_usage(head)
+                if b'"usage"' in head:
+                    return None
+            elif head.count(b'"usage"') != head.count(self._null_usage):
+                return None
+        events = head.count(b"\ndata:") + head.startswith(b"data:")
+        if (
+            not events
+            or b'"error"' in head
+            or b"[DONE]" in head
+            or head.count(b'"finish_reason"') != head.count(self._unfinished)
+            or (b"\r" in head and b"\r\r" in head)  # lines that end in CR alone are not counted by their LF
+        ):
+            return None
+        self._is_stale = True
+        self._estimate(events, head)
+        return head
+
+    def _event(self, piece: bytes) -> bytes:
+        if self._hides:
+            piece = _without_null_usage(piece)
+        event = parse(piece)
+        if event.data.startswith(b"[DONE]"):  # as SDKs do
+            self.is_finished = True
+            self._conclude()
+            return piece
+        chunk = _decoded(event)
+        if chunk is None:
+            return piece
+        choices = chunk.get("choices")
+        if type(choices) is not list:
+            choices = []
+        self._note_content(piece, choices)
+        has_failed = bool(chunk.get("error")) or chunk.get("object") == "error" or event.name == "error"
+        self.failed = self.failed or has_failed
+        if "usage" not in chunk:
+            self._conclude()
+            return piece
+        if self._counts.take(chunk["usage"]):
+            self._is_stale = False
+            self.usage = self._counts.usage(is_final=False)
+        self._conclude()
+        if not self._hides:
+            return piece
+        if not choices and chunk["usage"] is not None and not has_failed:
+            return piece[: len(piece) - len(piece.lstrip(_LINE_BREAKS))]  # what stood before the event stays
+        del chunk["usage"]
+        return _with_data(piece, orjson.dumps(chunk))
+
+    def _note_content(self, piece: bytes, choices: list[Any]) -> None:
+        size = 0
+        for choice in choices:
+            if type(choice) is dict:
+                size += _content(choice)
+                if choice.get("finish_reason") and len(self._ended) < CHOICES_MAX:
+                    index = choice.get("index")
+                    self._ended.add(index if type(index) is int else 0)
+        if len(self._ended) >= self._choices:
+            self.is_finished = True
+        if self._exact_left:
+            if _UNFINISHED_SPACED in piece:
+                self._unfinished = _UNFINISHED_SPACED
+            if _NULL_USAGE_SPACED in piece or b'": ' in piece:
+                self._null_usage = _NULL_USAGE_SPACED
+        if size:
+            self._exact_left = max(0, self._exact_left - 1)
+            self._is_stale = True
+            self._count(size)
+            if b'"name"' not in piece:  # the chunk that opens a tool call has an envelope of its own
+                self._learn(len(piece) - size)
+
+    def _conclude(self) -> None:
+        if self.is_finished and not self._is_stale and self.usage is not None and not self.usage.is_complete:
+            self.usage = self._counts.usage(is_final=True)
+
+    def _measure(self, piece: bytes) -> int:
+        chunk = _decoded(parse(piece))
+        choices = chunk.get("choices") if chunk else None
+        return sum(_content(choice) for choice in choices if type(choice) is dict) if type(choices) is list else 0
+
+
+def _without_null_usage(text: bytes) -> bytes:
+    if b'"usage"' not in text:
+        return text
+    return text.replace(_NULL_USAGE, b"").replace(_NULL_USAGE_SPACED, b"")
+
+
+def _decoded(event: Event) -> dict[str, Any] | None:
+    """The chunk; None for a comment, and for what is no JSON object (which is relayed for the client to judge)."""
+    if not event.data:
+        return None
+    try:
+        chunk = orjson.loads(event.data)
+    except orjson.JSONDecodeError:
+        return None
+    return chunk if type(chunk) is dict else None
+
+
+def _content(choice: dict[str, Any]) -> int:
+    """UTF-8 bytes of what the model wrote in one choice of a chunk: text, reasoning, refusal, calls of tools."""
+    delta = choice.get("delta")
+    if type(delta) is not dict:
+        return 0
+    size = text_bytes(delta.get("content")) + text_bytes(delta.get("refusal"))
+    # Servers name reasoning one way or the other; some write it under both names.
+    size += text_bytes(delta.get("reasoning_content")) or text_bytes(delta.get("reasoning"))
+    calls = delta.get("tool_calls")
+    functions = [call.get("function") for call in calls if type(call) is dict] if type(calls) is list else []
+    for function in (*functions, delta.get("function_call")):
+        if type(function) is dict:
+            size += text_bytes(function.get("name")) + text_bytes(function.get("arguments"))
+    return size
+
+
+def _with_data(piece: bytes, data: bytes) -> bytes:
+    """The event with other data: its other lines, its line ends and its blank line as they were."""
+    lines = piece.splitlines(keepends=True)
+    first = next(index for index, line in enumerate(lines) if line.startswith(b"data"))
+    ending = lines[first][len(lines[first].rstrip(_LINE_BREAKS)) :]
+    rest = [line for line in lines[first + 1 :] if not line.startswith(b"data")]
+    return b"".join([*lines[:first], b"data: ", data, ending, *rest])
