@@ -17,6 +17,8 @@ from gateway.errors import Refusal, StoreFault, UpstreamFault
 from gateway.values import Limit
 from gateway.wires.base import Family
 
+SERVER = "gauger"
+"""Instead of the versions that aiohttp would tell everybody."""
 SHORT_WAIT_MS = 60_000
 """Waits up to this are left to the SDK's own retries; beyond it the anthropic SDK hammers and others sleep for hours."""
 JITTER_SHARE = 0.03
@@ -64,6 +66,7 @@ def refuse(
     headers: CIMultiDict[str] = CIMultiDict(family.limit_headers(limits, now_s=now_s) if limits else ())
     headers["Content-Type"] = "application/json"
     headers[family.request_id_header] = request_id
+    headers["Server"] = SERVER
     headers["x-gauger-refused-by"] = refusal.side
     status = family.status(refusal)
     if status == 429 or status >= 500:

@@ -168,6 +168,7 @@ def _headers(reply: Reply, family: Family, request_id: str, limits: list[Limit],
     """What goes down: the upstream's headers that are allowed, the request's id, and the caller's limits."""
     headers = CIMultiDict(return_headers(reply.headers))
     headers[family.request_id_header] = request_id
+    headers["Server"] = answer.SERVER
     if limits:
         headers.extend(family.limit_headers(limits, now_s=house.store_now_us() / 1e6))
     if reply.status == 429:

@@ -21,6 +21,9 @@ class Bucket(NamedTuple):
     level: float
     held: int
     at_us: int
+    capacity: int
+    rate: float
+    """Refill a microsecond; both as of the last reserve."""
 
 
 class Rolling(NamedTuple):
@@ -94,28 +97,29 @@ def stand(line: Line, state: State | None, now_us: int, need: int) -> Standing:
 def _post_bucket(
     line: Line, state: State | None, now_us: int, used_delta: int, held_delta: int, *, is_settling: bool
 ) -> Posted | None:
-    a = line.a
+    a, rate = line.a, line.b / line.c
     level, held, at_us = float(a), 0, now_us
     if isinstance(state, Bucket):
-        level, held, at_us = state
-        if not is_settling:
-            level = min(a - held, level)
+        level, held, at_us, capacity_then, rate_then = state
+        if is_settling:
+            a, rate = capacity_then, rate_then
         if now_us > at_us:
-            level = max(level, min(a - held, level + float(now_us - at_us) * line.b / line.c))
+            level = level + (now_us - at_us) * rate
             at_us = now_us
+        level = min(a - held, level)
     elif is_settling:
         return None
     held = max(0, held + held_delta)
-    level = min(max(level, a - held), level - used_delta - held_delta)
-    return Posted(Bucket(level, held, at_us), 0, 2 * (a - level) * line.c / line.b)
+    level = min(a - held, level - used_delta - held_delta)
+    return Posted(Bucket(level, held, at_us, a, rate), 0, 2 * (a - level) / rate)
 
 
 def _stand_bucket(line: Line, state: State | None, now_us: int, need: int) -> Standing:
     level, held = float(line.a), 0
     if isinstance(state, Bucket):
-        level, held, at_us = state
+        level, held, at_us = state[:3]
         if now_us > at_us:
-            level = level + float(now_us - at_us) * line.b / line.c
+            level = level + (now_us - at_us) * (line.b / line.c)
         level = min(line.a - held, level)
     remaining = floor(level + EPSILON)
     short = line.a - held - level

@@ -14,11 +14,12 @@ Rule 3: what is relayed, `usage`, `events` and the flags do not depend on how th
 from __future__ import annotations
 
 from gateway.values import Usage
-from gateway.wires.sse import Splitter, pieces
+from gateway.wires.sse import Splitter, first_end
 
 EXACT_EVENTS = 8
 """Content events at the start of a stream that are decoded."""
 SAMPLE_EVERY = 32
+_STRIDE_BYTES = 512
 
 
 class Follower:
@@ -62,11 +63,23 @@ class Follower:
         return self._walk(rest) if rest else b""
 
     def _walk(self, head: bytes) -> bytes:
-        """Look at each event by itself."""
+        """Take the head in strides: longer ones while their events are ordinary, down to a single event where they are not."""
         relayed = []
-        for piece in pieces(head):
+        begin, size = 0, len(head)
+        stride = size // 4
+        while begin < size:
+            end = first_end(head, begin + (0 if self._exact_left else stride))
+            piece = head[begin:end]
             kept = None if self._exact_left else self._ordinary(piece)
-            relayed.append(self._event(piece) if kept is None else kept)
+            if kept is not None:
+                stride = stride * 2 or _STRIDE_BYTES
+            elif stride and not self._exact_left:
+                stride = stride // 4 if stride > _STRIDE_BYTES else 0
+                continue
+            else:
+                kept = self._event(piece)
+            relayed.append(kept)
+            begin = end
         return b"".join(relayed)
 
     def _ordinary(self, head: bytes) -> bytes | None:
@@ -93,7 +106,7 @@ class Follower:
         self.content_bytes += content_bytes if content_bytes > events else events
         self._until_sample -= events
         if self._until_sample < 0:
-            piece = next(pieces(head))
+            piece = head[: first_end(head, 0)]
             self._until_sample = SAMPLE_EVERY
             if size := self._measure(piece):
                 self._learn(len(piece) - size)

@@ -18,7 +18,7 @@ import orjson
 from gateway.values import Usage
 from gateway.wires.fields import CHOICES_MAX, text_bytes, tokens
 from gateway.wires.follow import Follower
-from gateway.wires.sse import Event, parse
+from gateway.wires.sse import BOM, Event, parse
 
 # Cutting this out of an event by its bytes is safe: inside a JSON string every quote is escaped, and an escaped one has a
 # backslash before it where this has a comma. A quote that ends a string is followed by `,`, `:`, `}` or `]`, never by a
@@ -122,6 +122,11 @@ class ChatReader(Follower):
         return head
 
     def _event(self, piece: bytes) -> bytes:
+        if self._exact_left:
+            if _UNFINISHED_SPACED in piece:
+                self._unfinished = _UNFINISHED_SPACED
+            if _NULL_USAGE_SPACED in piece:
+                self._null_usage = _NULL_USAGE_SPACED
         if self._hides:
             piece = _without_null_usage(piece)
         event = parse(piece)
@@ -162,11 +167,6 @@ class ChatReader(Follower):
                     self._ended.add(index if type(index) is int else 0)
         if len(self._ended) >= self._choices:
             self.is_finished = True
-        if self._exact_left:
-            if _UNFINISHED_SPACED in piece:
-                self._unfinished = _UNFINISHED_SPACED
-            if _NULL_USAGE_SPACED in piece or b'": ' in piece:
-                self._null_usage = _NULL_USAGE_SPACED
         if size:
             self._exact_left = max(0, self._exact_left - 1)
             self._is_stale = True
@@ -219,8 +219,13 @@ def _content(choice: dict[str, Any]) -> int:
 
 def _with_data(piece: bytes, data: bytes) -> bytes:
     """The event with other data: its other lines, its line ends and its blank line as they were."""
-    lines = piece.splitlines(keepends=True)
-    first = next(index for index, line in enumerate(lines) if line.startswith(b"data"))
-    ending = lines[first][len(lines[first].rstrip(_LINE_BREAKS)) :]
-    rest = [line for line in lines[first + 1 :] if not line.startswith(b"data")]
-    return b"".join([*lines[:first], b"data: ", data, ending, *rest])
+    lines: list[bytes] = []
+    is_written = False
+    for line in piece.splitlines(keepends=True):
+        text = line.rstrip(_LINE_BREAKS)
+        if text.removeprefix(BOM).partition(b":")[0] != b"data":
+            lines.append(line)
+        elif not is_written:
+            is_written = True
+            lines.append(b"data: " + data + line[len(text) :])
+    return b"".join(lines)

@@ -21,7 +21,7 @@ ENDS = (b"\n\n", b"\n\r\n", b"\r\r")
 """What a block that ends with an event ends with."""
 
 _END = re.compile(rb"\n\n|\n\r\n?|\r\r")
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
 
 
 class EventTooLong(ValueError):
@@ -88,6 +88,12 @@ def _last_end(text: bytearray, begin: int) -> int:
     return end if end > 1 else 0
 
 
+def first_end(head: bytes, begin: int) -> int:
+    """Where the first event ends whose blank line begins at `begin` or after it; the head's own end if none does."""
+    match = _END.search(head, begin)
+    return match.end() if match else len(head)
+
+
 def pieces(head: bytes) -> Iterator[bytes]:
     """The events of a head as they stand, terminators included; their concatenation is the head.
 
@@ -106,7 +112,7 @@ def parse(piece: bytes) -> Event:
     """What one event says. Comments, `id`, `retry` and fields that nobody knows are passed over."""
     name = ""
     data: list[bytes] = []
-    for line in piece.removeprefix(_BOM).splitlines():
+    for line in piece.removeprefix(BOM).splitlines():
         field, colon, value = line.partition(b":")
         if field == b"data":
             data.append(value.removeprefix(b" ") if colon else b"")

@@ -4,7 +4,7 @@
 -- Runs unchanged on Redis 6.2, 7, 8 and Valkey. Sees keys, amounts and windows only.
 --
 -- One HASH an owner key. Field '' is its meta (born, expires, due); every other field is one budget's state, doubles:
---   bucket        level, held, at             24 bytes
+--   bucket        level, held, at, capacity, rate, after a byte of padding    41 bytes
 --   rolling       held, used, {start, used}*  16 + 16 for each sub-slot in use, oldest first
 --   calendar      start, used, held, prev_start, prev_used    40 bytes
 --   concurrency   held                         8 bytes
@@ -20,7 +20,8 @@
 -- A bucket. level + held + used == capacity at every moment. Refill starts at the reserve: what is certain or posted
 -- drips back while the request still runs, so a slow request does not delay the window and the wait told is true. But
 -- level never exceeds capacity - held: what is only held has not been used, and its give-back must not make a burst
--- larger than the capacity. Debt is a level below zero.
+-- larger than the capacity. Debt is a level below zero. Capacity and rate are kept as of the last reserve: a hold from
+-- before a change of policy must settle by today's.
 
 local call, spack, sunpack = redis.call, struct.pack, struct.unpack
 local floor, ceil, max, min, fmod = math.floor, math.ceil, math.max, math.min, math.fmod
@@ -34,6 +35,7 @@ local HOUR, DAY = 3600000000, 86400000000
 local TTL_MAX = 400 * DAY
 local RECORD_KEPT = TTL_MAX + 2 * HOUR
 local SLOTS = 60
+local BUCKET_STATE = '<Bddddd'
 local META = ''
 local LINE, LINE_BYTES = '<BBddddd', 42 -- kind, enforce, a, b, c, amount, certain
 local HEADER, HEADER_BYTES = '<BBBd', 11 -- record: state, lines, owners, opened; then {posted, slot}*, counts, LINE*, names
@@ -57,21 +59,22 @@ end
 local function post(kind, a, b, c, s, now, used_delta, held_delta, slot)
   local size = s and #s or 0
   if kind == BUCKET then
-    local level, held, at = a, 0, now
-    if size == 24 then
-      level, held, at = sunpack('<ddd', s)
-      if not slot then level = min(a - held, level) end -- the policy may have lowered the capacity
+    local level, held, at, rate = a, 0, now, b / c
+    if size == 41 then
+      local _, capacity, rate_then
+      _, level, held, at, capacity, rate_then = sunpack(BUCKET_STATE, s)
+      if slot then a, rate = capacity, rate_then end
       if now > at then
-        level = max(level, min(a - held, level + (now - at) * b / c))
+        level = level + (now - at) * rate
         at = now
       end
+      level = min(a - held, level)
     elseif slot then
       return nil
     end
     held = max(0, held + held_delta)
-    -- A hold's own capacity may be an older, smaller one: it bounds the give-back, and never takes what is there.
-    level = min(max(level, a - held), level - used_delta - held_delta)
-    return spack('<ddd', level, held, at), 0, 2 * (a - level) * c / b
+    level = min(a - held, level - used_delta - held_delta)
+    return spack(BUCKET_STATE, 0, level, held, at, a, rate), 0, 2 * (a - level) / rate
   end
   if kind == ROLLING then
     local width = max(1, floor(b / SLOTS))
@@ -142,9 +145,10 @@ local function stand(kind, a, b, c, s, now, amount, need)
   local used, held, remaining, reset, wait = 0, 0, a, 0, 0
   if kind == BUCKET then
     local level, at = a, now
-    if size == 24 then
-      level, held, at = sunpack('<ddd', s)
-      if now > at then level = level + (now - at) * b / c end
+    if size == 41 then
+      local _
+      _, level, held, at = sunpack(BUCKET_STATE, s)
+      if now > at then level = level + (now - at) * (b / c) end
       level = min(a - held, level)
     end
     remaining = floor(level + EPSILON)
