@@ -13,6 +13,7 @@ Failure policy: a crash of the process loses at most the last `FLUSH_EVERY_S` of
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
 from collections.abc import MutableMapping
@@ -103,7 +104,19 @@ def configure(fd: int | None = None) -> LineBuffer:
         logger_factory=lambda *_: _Logger(buffer),
         cache_logger_on_first_use=True,
     )
+    logging.basicConfig(handlers=[_FromLibraries()], level=logging.WARNING, force=True)
     return buffer
+
+
+class _FromLibraries(logging.Handler):
+    """What aiohttp and asyncio log, as lines like ours: the logger, the event, and an exception's type without its text,
+    which for a malformed request would be that request."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        event = str(record.msg).partition("\n")[0]  # the format alone: its arguments may quote a request
+        log = structlog.get_logger()
+        log.warning("library", logger=record.name, text=printable(event), error=type(error).__name__ if error else None)
 
 
 def printable(text: str, *, limit: int = 200) -> str:

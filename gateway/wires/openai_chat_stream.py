@@ -64,7 +64,7 @@ class Counts:
 class ChatReader(Follower):
     """A `StreamReader` of chat completion chunks."""
 
-    __slots__ = ("_hides", "_choices", "_ended", "_counts", "_is_stale", "_unfinished", "_null_usage", "_lines")
+    __slots__ = ("_hides", "_choices", "_ended", "_counts", "_is_stale", "_unfinished", "_null_usage", "_is_common")
 
     def __init__(self, *, hides_usage: bool, choices: int) -> None:
         super().__init__()
@@ -75,26 +75,30 @@ class ChatReader(Follower):
         self._is_stale = True
         """Content came after the last report of usage (or there was none)."""
         self._unfinished = _UNFINISHED
-        self._null_usage = _NULL_USAGE
-        self._lines = 2 if choices == 1 else -1
-        """Line feeds of an ordinary event; -1: with several choices, an event may say "unfinished" more than once, and
-        counting that tells nothing of how many events there are."""
+        self._null_usage = b""
+        """How this stream's chunks write that they report no usage; b"": they leave it out."""
+        self._is_common = False
+        """Content chunks say "unfinished" once and have two lines, as nearly all servers' do."""
 
     def _ordinary(self, head: bytes) -> bytes | None:
-        # Each event of one choice says "unfinished" once, and has two lines: when both counts agree, there is no other
-        # event in it, so no end, no usage chunk and no error. What is left to look for is usage that rides along.
-        events = head.count(self._unfinished)
-        if not events or self._lines * events != head.count(b"\n"):
+        if not self._is_common:
             return self._uncommon(head)
-        if b'"usage"' in head:
-            null = self._null_usage
+        # An event that says "unfinished" has two lines or more. So when there are twice as many line feeds, there is no
+        # other event: no end, no usage chunk, no error. What is left to look for is usage that rides along, and an event
+        # that says it is null says nothing else of it.
+        events = head.count(self._unfinished)
+        if not events or 2 * events != head.count(b"\n"):
+            return None
+        if null := self._null_usage:
             if self._hides:
                 shorter = head.replace(null, b"")
                 if len(head) - len(shorter) != events * len(null):
-                    return self._uncommon(head)
+                    return None
                 head = shorter
             elif head.count(null) != events:
                 return None
+        elif b'"usage"' in head:
+            return None
         self._is_stale = True
         self._estimate(events, head)
         return head
@@ -106,7 +110,7 @@ class ChatReader(Follower):
                 head = _without_null_usage(head)
                 if b'"usage"' in head:
                     return None
-            elif head.count(b'"usage"') != head.count(self._null_usage):
+            elif not self._null_usage or head.count(b'"usage"') != head.count(self._null_usage):
                 return None
         events = head.count(b"\ndata:") + head.startswith(b"data:")
         if (
@@ -122,11 +126,7 @@ class ChatReader(Follower):
         return head
 
     def _event(self, piece: bytes) -> bytes:
-        if self._exact_left:
-            if _UNFINISHED_SPACED in piece:
-                self._unfinished = _UNFINISHED_SPACED
-            if _NULL_USAGE_SPACED in piece:
-                self._null_usage = _NULL_USAGE_SPACED
+        written = piece
         if self._hides:
             piece = _without_null_usage(piece)
         event = parse(piece)
@@ -140,7 +140,11 @@ class ChatReader(Follower):
         choices = chunk.get("choices")
         if type(choices) is not list:
             choices = []
-        self._note_content(piece, choices)
+        size = self._note_choices(choices)
+        if size:
+            self._note_content(piece, size)
+            if not self._exact_left:
+                self._learn_style(written)
         has_failed = bool(chunk.get("error")) or chunk.get("object") == "error" or event.name == "error"
         self.failed = self.failed or has_failed
         if "usage" not in chunk:
@@ -157,7 +161,7 @@ class ChatReader(Follower):
         del chunk["usage"]
         return _with_data(piece, orjson.dumps(chunk))
 
-    def _note_content(self, piece: bytes, choices: list[Any]) -> None:
+    def _note_choices(self, choices: list[Any]) -> int:
         size = 0
         for choice in choices:
             if type(choice) is dict:
@@ -167,12 +171,21 @@ class ChatReader(Follower):
                     self._ended.add(index if type(index) is int else 0)
         if len(self._ended) >= self._choices:
             self.is_finished = True
-        if size:
-            self._exact_left = max(0, self._exact_left - 1)
-            self._is_stale = True
-            self._count(size)
-            if b'"name"' not in piece:  # the chunk that opens a tool call has an envelope of its own
-                self._learn(len(piece) - size)
+        return size
+
+    def _note_content(self, piece: bytes, size: int) -> None:
+        self._exact_left = max(0, self._exact_left - 1)
+        self._is_stale = True
+        self._count(size)
+        if b'"name"' not in piece:  # the chunk that opens a tool call has an envelope of its own
+            self._learn(len(piece) - size)
+
+    def _learn_style(self, piece: bytes) -> None:
+        """From the last content event that was decoded: how this stream's content events look."""
+        self._unfinished = _UNFINISHED_SPACED if _UNFINISHED_SPACED in piece else _UNFINISHED
+        # With several choices an event may say "unfinished" more than once, and counting it does not count events.
+        self._is_common = self._choices == 1 and piece.count(self._unfinished) == 1 and piece.count(b"\n") == 2
+        self._null_usage = _null_usage(piece)
 
     def _conclude(self) -> None:
         if self.is_finished and not self._is_stale and self.usage is not None and not self.usage.is_complete:
@@ -182,6 +195,13 @@ class ChatReader(Follower):
         chunk = _decoded(parse(piece))
         choices = chunk.get("choices") if chunk else None
         return sum(_content(choice) for choice in choices if type(choice) is dict) if type(choices) is list else 0
+
+
+def _null_usage(piece: bytes) -> bytes:
+    """How an event writes that it reports no usage; b"": it does not say so."""
+    if _NULL_USAGE in piece:
+        return _NULL_USAGE
+    return _NULL_USAGE_SPACED if _NULL_USAGE_SPACED in piece else b""
 
 
 def _without_null_usage(text: bytes) -> bytes:
@@ -210,11 +230,13 @@ def _content(choice: dict[str, Any]) -> int:
     # Servers name reasoning one way or the other; some write it under both names.
     size += text_bytes(delta.get("reasoning_content")) or text_bytes(delta.get("reasoning"))
     calls = delta.get("tool_calls")
-    functions = [call.get("function") for call in calls if type(call) is dict] if type(calls) is list else []
-    for function in (*functions, delta.get("function_call")):
-        if type(function) is dict:
-            size += text_bytes(function.get("name")) + text_bytes(function.get("arguments"))
-    return size
+    if type(calls) is list:
+        size += sum(_function(call.get("function")) for call in calls if type(call) is dict)
+    return size + _function(delta.get("function_call"))
+
+
+def _function(function: Any) -> int:
+    return text_bytes(function.get("name")) + text_bytes(function.get("arguments")) if type(function) is dict else 0
 
 
 def _with_data(piece: bytes, data: bytes) -> bytes:

@@ -174,12 +174,12 @@ def test_nothing_was_counted(gateway: Gateway) -> None:
 
 def test_no_forged_lines(gateway: Gateway) -> None:
     """What a caller sends cannot make a line of its own in the log, nor show a key or a prompt in one."""
-    path = '/v1/x\x1b[31m"}%0a{"event":"request","tenant":"forged"}'.replace(" ", "")
-    raw(gateway, f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    for path in ('/v1/x"}%0a{"event":"request","tenant":"forged"}', "/v1/x\x1b[31m", "/v1/\u2028{"):
+        raw(gateway, f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
     post(gateway, GOOD.replace(b"Hi", b"a very secret prompt"), tenant="free")
     gateway.record(1)
     text = gateway.log_path.read_text()
-    assert all(line.startswith("{") for line in text.splitlines())
+    assert all(line.startswith("{") for line in text.splitlines())  # splits at U+2028 and its kin too
     assert [line for line in gateway.log() if line.get("tenant") == "forged"] == []
     assert "secret prompt" not in text
     assert "sk-gauger" not in text

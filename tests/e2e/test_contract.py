@@ -69,7 +69,7 @@ def test_money_is_refused_for_the_month(fresh: Callable[..., Gateway]) -> None:
     assert (status, body["error"]["code"], headers["x-should-retry"]) == (429, "insufficient_quota", "false")
     budget = gateway.usage("money")["month"]
     assert budget["limit"] == 50_000_000
-    assert budget["unit"] == "nano-USD"
+    assert budget["unit"] == "nano_usd"
     assert 30_000_000 < budget["used"] < 30_100_000
     assert budget["held"] == 0
 

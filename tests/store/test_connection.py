@@ -1,4 +1,7 @@
-"""The multiplexed connection: order, timeouts, cancellation, breaks, recovery. A scripted server where a real one is too well-behaved."""
+"""The multiplexed connection: order, timeouts, cancellation, breaks, recovery.
+
+A scripted server stands in where a real one is too well-behaved.
+"""
 
 from __future__ import annotations
 
@@ -127,7 +130,7 @@ def test_cancelled_call_leaves_its_place() -> None:
             async def ask(text: bytes) -> bytes:
                 return bytes(await connection.send((b"ECHO", text)))
 
-            tasks = [asyncio.ensure_future(ask(b"%d" % i)) for i in range(10)]  # noqa: TID251  # awaited below
+            tasks = [asyncio.ensure_future(ask(b"%d" % i)) for i in range(10)]
             await asyncio.sleep(0)
             for task in tasks[::2]:
                 task.cancel()

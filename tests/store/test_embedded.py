@@ -74,7 +74,7 @@ def test_one_server_for_many(folder: Path) -> None:
 
 
 def test_killed_in_mid_flight(folder: Path) -> None:
-    """kill -9 under load: every call ends in a reply or a StoreFault, the ledger finds the restarted server, and its counts hold."""
+    """kill -9 under load: every call ends in a reply or a StoreFault; the server is started again, and its counts hold."""
     handles = [ensure_running(folder)]
 
     async def revive() -> None:
