@@ -37,7 +37,7 @@ def lines_of(shape: str, now_us: int) -> list[Line]:
         Line(a, b"burst", "bucket", large, large, MINUTE_US, True, 1, 1),
         Line(a, b"money", "calendar", large, start_us - DAY_US, start_us + 2 * DAY_US, True, 50_000, 0),
         Line(b, b"tokens", "rolling", large, MINUTE_US, 0, True, 400, 0),
-        Line(b, b"parallel", "concurrency", 1000, 0, 0, True, 1, 0),
+        Line(b, b"parallel", "concurrency", large, 0, 0, True, 1, 0),
     ]
 
 
@@ -105,7 +105,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--count", type=int, default=4000, help="holds a round")
     options = parser.parse_args()
-    import uvloop  # noqa: PLC0415  # the loop the gateway runs on
+    import uvloop  # the loop the gateway runs on
 
     uvloop.run(bench(options.rounds, options.count))
 

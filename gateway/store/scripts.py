@@ -6,6 +6,7 @@ What a script does stands at the head of its file. No Redis here: whoever holds 
 from __future__ import annotations
 
 import hashlib
+import re
 from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
@@ -26,6 +27,9 @@ class Scripts(NamedTuple):
     standings: Script
 
 
+_CONSTANT = re.compile(r"^local ([A-Z_]+) = ('[^'\n]*'|[0-9.e-]+)(?: --.*)?\n", re.MULTILINE)
+
+
 @cache
 def load_scripts(clock: str | None = None) -> Scripts:
     """All scripts; `clock` is Lua that defines `now_us()` in place of `clock.lua` (tests alone have a use for it)."""
@@ -37,7 +41,14 @@ def load_scripts(clock: str | None = None) -> Scripts:
     head = (clock or text("clock")) + "\n" + text("common") + "\n"
 
     def script(name: str) -> Script:
-        source = (head + text(name)).encode()
+        source = _inline_constants(head + text(name)).encode()
         return Script(name, source, hashlib.sha1(source, usedforsecurity=False).hexdigest().encode())
 
     return Scripts(*(script(name) for name in Scripts._fields))
+
+
+def _inline_constants(source: str) -> str:
+    """Put each constant's value in its place: a captured local costs a script a little on every call."""
+    values = dict(_CONSTANT.findall(source))
+    source = _CONSTANT.sub("\n", source)
+    return re.sub(r"\b[A-Z_]+\b", lambda word: values.get(word[0], word[0]), source)

@@ -132,16 +132,17 @@ class MessagesReader(Follower):
             return
         self._exact_left = max(0, self._exact_left - 1)
         self._count(size)
-        self._learn(len(piece) - size)
+        self._learn(len(piece) - size, b"")
         if not self._opening and piece.count(b"\n") == 3 and b"\r\r" not in piece:
             self._opening = _opening(piece)
 
-    def _measure(self, piece: bytes) -> int:
+    def _measure(self, piece: bytes) -> None:
         try:
             value = orjson.loads(parse(piece).data)
         except orjson.JSONDecodeError:
-            return 0
-        return _content(value) if type(value) is dict else 0
+            return
+        if type(value) is dict and (size := _content(value)):
+            self._learn(len(piece) - size, b"")
 
 
 def _content(value: dict[str, Any]) -> int:

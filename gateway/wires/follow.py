@@ -6,7 +6,7 @@ not are its events looked at one by one, and only those that may matter are deco
 
 Rule 1: a scan may take an ordinary event for one that matters (that costs time), never the other way round.
 Rule 2: the first content events of a stream are decoded, so that short answers are counted exactly. From them is learned how
-many bytes of an event are its envelope; later ones are estimated by it, and one in SAMPLE_EVERY is decoded to keep it true.
+many bytes of an event are its envelope; later ones are estimated by it, and a few of them are decoded to keep it true.
 Rule 3: what is relayed, `usage`, `events` and the flags do not depend on how the stream was cut into blocks.
 `content_bytes` does, by some per cent, once events are estimated.
 """
@@ -19,7 +19,10 @@ from gateway.wires.sse import Splitter, first_end
 EXACT_EVENTS = 8
 """Content events at the start of a stream that are decoded."""
 SAMPLE_EVERY = 32
+_SAMPLE_EVERY_IN_BLOCK = 128
 _STRIDE_BYTES = 512
+_STRIDE_BYTES_MAX = 32_768
+"""More than this is estimated in parts, so that each part is estimated by what was learned near it."""
 
 
 class Follower:
@@ -27,7 +30,7 @@ class Follower:
 
     __slots__ = (
         *("usage", "events", "content_bytes", "is_finished", "failed"),
-        *("_splitter", "_split", "_exact_left", "_envelope", "_sampled", "_until_sample"),
+        *("_splitter", "_split", "_exact_left", "_envelope", "_kind", "_until_sample"),
     )
 
     def __init__(self) -> None:
@@ -41,7 +44,8 @@ class Follower:
         self._exact_left = EXACT_EVENTS
         self._envelope = 0.0
         """Bytes of a content event that are no content, on average; 0.0: not learned yet."""
-        self._sampled = 0
+        self._kind = b""
+        """What kind of content the envelope was learned from."""
         self._until_sample = SAMPLE_EVERY
 
     def feed(self, block: bytes) -> bytes:
@@ -52,7 +56,7 @@ class Follower:
         head = self._split(block)
         if not head:
             return b""
-        if not self._exact_left and (kept := self._ordinary(head)) is not None:
+        if not self._exact_left and len(head) <= _STRIDE_BYTES_MAX and (kept := self._ordinary(head)) is not None:
             return kept
         return self._walk(head)
 
@@ -66,21 +70,23 @@ class Follower:
         """Take the head in strides: longer ones while their events are ordinary, down to a single event where they are not."""
         relayed = []
         begin, size = 0, len(head)
-        stride = size // 4
+        stride = min(size // 4, _STRIDE_BYTES_MAX)
+        is_changed = False
         while begin < size:
             end = first_end(head, begin + (0 if self._exact_left else stride))
             piece = head[begin:end]
             kept = None if self._exact_left else self._ordinary(piece)
             if kept is not None:
-                stride = stride * 2 or _STRIDE_BYTES
+                stride = min(stride * 2, _STRIDE_BYTES_MAX) or _STRIDE_BYTES
             elif stride and not self._exact_left:
                 stride = stride // 4 if stride > _STRIDE_BYTES else 0
                 continue
             else:
                 kept = self._event(piece)
             relayed.append(kept)
+            is_changed = is_changed or kept is not piece
             begin = end
-        return b"".join(relayed)
+        return b"".join(relayed) if is_changed else head
 
     def _ordinary(self, head: bytes) -> bytes | None:
         """Count and relay events all of which carry content and nothing that matters; None: some may, look closer."""
@@ -90,8 +96,8 @@ class Follower:
         """Decode one event, take note of what it says, and give what is to be relayed of it."""
         raise NotImplementedError
 
-    def _measure(self, piece: bytes) -> int:
-        """Bytes of content in one event; 0: none, or it cannot be decoded. Takes no note."""
+    def _measure(self, piece: bytes) -> None:
+        """Decode one event that has been counted already, and learn from its envelope if it has content."""
         raise NotImplementedError
 
     def _count(self, content_bytes: int) -> None:
@@ -102,25 +108,30 @@ class Follower:
     def _estimate(self, events: int, head: bytes) -> None:
         """Content events that were not decoded: their bytes less their envelopes, and at least a byte each."""
         self.events += events
-        content_bytes = len(head) - int(events * self._envelope)
-        self.content_bytes += content_bytes if content_bytes > events else events
         self._until_sample -= events
         if self._until_sample < 0:
-            piece = head[: first_end(head, 0)]
-            self._until_sample = SAMPLE_EVERY
-            if size := self._measure(piece):
-                self._learn(len(piece) - size)
+            self._sample(events, head)
+        content_bytes = len(head) - int(events * self._envelope)
+        self.content_bytes += content_bytes if content_bytes > events else events
 
-    def _learn(self, envelope: int) -> None:
-        """Move towards a measured envelope; go there at once when the one before said the same.
+    def _sample(self, events: int, head: bytes) -> None:
+        """Decode an event, or a few spread over a long head, and learn from them."""
+        self._until_sample = SAMPLE_EVERY
+        step = len(head) // (1 + events // _SAMPLE_EVERY_IN_BLOCK) + 1
+        for at in range(0, len(head), step):
+            begin = first_end(head, at) if at else 0
+            piece = head[begin : first_end(head, begin)]
+            self._measure(piece)
 
-        Envelopes are of one size in most streams, change once where reasoning turns into an answer, and vary from event to
-        event where a vendor pads them.
+    def _learn(self, envelope: int, kind: bytes) -> None:
+        """Move towards a measured envelope; go there at once where the content is of another kind than before.
+
+        Envelopes are of one size in most streams, change where reasoning turns into an answer, and vary from event to event
+        where text is escaped or a vendor pads it: then an average is what is wanted.
         """
-        known = self._envelope
-        if envelope in (known, self._sampled) or not known:
+        if kind != self._kind or not self._envelope:
             self._envelope = float(envelope)
-        else:
-            self._envelope = known + (envelope - known) / 4
+            self._kind = kind
+        elif envelope != self._envelope:
+            self._envelope += (envelope - self._envelope) / 8
             self._until_sample = min(self._until_sample, SAMPLE_EVERY // 2)
-        self._sampled = envelope

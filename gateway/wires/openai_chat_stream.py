@@ -159,7 +159,10 @@ class ChatReader(Follower):
         if not choices and chunk["usage"] is not None and not has_failed:
             return piece[: len(piece) - len(piece.lstrip(_LINE_BREAKS))]  # what stood before the event stays
         del chunk["usage"]
-        return _with_data(piece, orjson.dumps(chunk))
+        try:
+            return _with_data(piece, orjson.dumps(chunk))
+        except orjson.JSONEncodeError:  # orjson reads deeper nesting than it writes
+            return piece
 
     def _note_choices(self, choices: list[Any]) -> int:
         size = 0
@@ -178,23 +181,31 @@ class ChatReader(Follower):
         self._is_stale = True
         self._count(size)
         if b'"name"' not in piece:  # the chunk that opens a tool call has an envelope of its own
-            self._learn(len(piece) - size)
+            self._learn(len(piece) - size, _kind(piece))
 
     def _learn_style(self, piece: bytes) -> None:
         """From the last content event that was decoded: how this stream's content events look."""
         self._unfinished = _UNFINISHED_SPACED if _UNFINISHED_SPACED in piece else _UNFINISHED
         # With several choices an event may say "unfinished" more than once, and counting it does not count events.
         self._is_common = self._choices == 1 and piece.count(self._unfinished) == 1 and piece.count(b"\n") == 2
-        self._null_usage = _null_usage(piece)
+        # Counting nulls proves that no other usage is there only where a chunk names usage once.
+        self._null_usage = _null_usage(piece) if piece.count(b'"usage"') == 1 else b""
 
     def _conclude(self) -> None:
         if self.is_finished and not self._is_stale and self.usage is not None and not self.usage.is_complete:
             self.usage = self._counts.usage(is_final=True)
 
-    def _measure(self, piece: bytes) -> int:
+    def _measure(self, piece: bytes) -> None:
         chunk = _decoded(parse(piece))
         choices = chunk.get("choices") if chunk else None
-        return sum(_content(choice) for choice in choices if type(choice) is dict) if type(choices) is list else 0
+        if type(choices) is list and (size := sum(_content(choice) for choice in choices if type(choice) is dict)):
+            self._learn(len(piece) - size, _kind(piece))
+
+
+def _kind(piece: bytes) -> bytes:
+    """The first letters of a delta: an answer and reasoning are written under names of different lengths."""
+    at = piece.find(b'"delta":')
+    return piece[at : at + 14]
 
 
 def _null_usage(piece: bytes) -> bytes:

@@ -125,13 +125,14 @@ def test_lease_that_runs_out_frees_what_is_held(run: Run) -> None:
         await w.advance(LEASE_US - 1)
         assert not (await w.reserve(b"early", concurrency())).admitted
         await w.advance(1)
-        assert (await w.reserve(b"next", concurrency(3))).admitted  # the refusal's own sweep made room
-        assert await w.stand(*lines) == [(2, 0, 8), (2, 0, 8), (0, 3, 0)]
+        following = [rolling(3), calendar(3, w.now_us), concurrency(3)]
+        assert (await w.reserve(b"next", *following)).admitted  # the refusal's own sweep made room
+        assert await w.stand(*lines) == [(2, 3, 5), (2, 3, 5), (0, 3, 0)]
         assert not await w.renew(b"gone", lines, 5, 5, 0)
         with pytest.raises(StoreFault, match="closed before"):
             await w.reserve(b"gone", *lines)
         assert [await w.settle(b"gone", lines, 7, 7, 0) for _ in range(2)] == [True, False]
-        assert await w.stand(*lines) == [(7, 0, 3), (7, 0, 3), (0, 3, 0)]
+        assert await w.stand(*lines) == [(7, 3, 0), (7, 3, 0), (0, 3, 0)]
 
     run(body)
 
@@ -233,8 +234,11 @@ def test_rolling_posts_to_the_slot_it_came_from(run: Run) -> None:
         await w.reserve(b"other", rolling(0), lease_us=HOUR)
         await w.settle(b"h", [line], 4)
         assert await w.stand(line) == [(4, 5, 1)]
-        await w.advance(31 * SECOND)
-        assert await w.stand(line) == [(0, 5, 5)]
+        await w.advance(30 * SECOND + SECOND // 2)
+        assert await w.renew(b"late", [line], 1, lease_us=HOUR)
+        assert await w.stand(line) == [(5, 4, 1)]  # its sub-slot still touches the last minute
+        await w.advance(SECOND // 2)
+        assert await w.stand(line) == [(0, 4, 6)]
         await w.settle(b"late", [line], 9)
         assert await w.stand(line) == [(0, 0, 10)]
 

@@ -170,7 +170,7 @@ def test_ledgers_agree(store_url: str, steps: int) -> None:
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         Ledgers,
         settings=settings(
-            max_examples=120,
+            max_examples=250,
             stateful_step_count=steps,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

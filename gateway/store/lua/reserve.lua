@@ -22,13 +22,14 @@ local names = { sunpack('<' .. rep('Bc0', m + n), ARGV[3]) }
 -- Work out the hold: is_refused, is_passed, is_due, standings, parts of the record, and for each owner what to save.
 local function work_out()
   local is_refused, is_passed, is_due = false, false, false
-  local out, parts, saves = {}, { spack(HEADER, OPEN, n, m, now) }, {}
+  local out = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+  local parts, saves = { spack(HEADER, OPEN, n, m, now), false, false, false, false, false, false, false }, {}
   local at, i = m + 1, 0
   for o = 1, m do
     local count = byte(lines, o)
-    local ask = { KEYS[o + 2], META }
+    local ask = { KEYS[o + 2], META, false, false, false, false }
     for j = 1, count do ask[j + 2] = names[m + i + j] end
-    local got = call('HMGET', unpack(ask))
+    local got = call('HMGET', unpack(ask, 1, count + 2))
     local born, expires, due = now, 0, now + HOUR
     if got[1] then
       born, expires, due = sunpack('<ddd', got[1])
@@ -39,7 +40,7 @@ local function work_out()
         is_due, due = true, now + HOUR
       end
     end
-    local set, ttl = { ask[1] }, HOUR + 2 * lease
+    local set, ttl = { ask[1], false, false, false, false, false, false, false }, HOUR + 2 * lease
     for j = 1, count do
       local kind, enforce, a, b, c, amount, certain
       kind, enforce, a, b, c, amount, certain, at = sunpack(LINE, lines, at)
@@ -55,15 +56,16 @@ local function work_out()
       set[2 * j], set[2 * j + 1] = ask[j + 2], state
       if kept > ttl then ttl = kept end
     end
-    saves[o] = { set, born, expires, due, ttl }
+    saves[o] = { set, born, expires, due, ttl, 2 * count + 1 }
   end
   return is_refused, is_passed, is_due, out, parts, saves
 end
 
 -- The hold is known already, or does not fit: tell how things stand without it.
 local function tell_known(record)
-  if byte(record) ~= OPEN then return reply(3, now, {}) end
-  return reply(1, now, (survey(lines, names, now, true)))
+  if byte(record) ~= OPEN then return reply(3, now, {}, 0) end
+  local out, count = survey(lines, names, now, true)
+  return reply(1, now, out, count)
 end
 
 local is_refused, is_passed, is_due, out, parts, saves = work_out()
@@ -71,11 +73,15 @@ if is_refused or is_passed or is_due then
   local swept = sweep(index, now, 256)
   local record = call('GET', KEYS[1])
   if record then return tell_known(record) end
-  if is_passed then return reply(2, now, {}) end
+  if is_passed then return reply(2, now, {}, 0) end
   if swept > 0 then
     is_refused, is_passed, is_due, out, parts, saves = work_out()
   end
-  if is_refused then return reply(0, now, (survey(lines, names, now, false))) end
+  if is_refused then
+    local count
+    out, count = survey(lines, names, now, false)
+    return reply(0, now, out, count)
+  end
   if swept == 256 then -- more may be waiting: the next reserve goes on
     for o = 1, m do saves[o][4] = now end
   end
@@ -83,10 +89,10 @@ end
 
 parts[n + 2], parts[n + 3] = lines, ARGV[3]
 local ttl_ms = ceil((lease + RECORD_KEPT) / 1000)
-if not call('SET', KEYS[1], concat(parts), 'PX', ttl_ms, 'NX') then return tell_known(call('GET', KEYS[1])) end
+if not call('SET', KEYS[1], concat(parts, '', 1, n + 3), 'PX', ttl_ms, 'NX') then return tell_known(call('GET', KEYS[1])) end
 for o = 1, m do
   local s = saves[o]
-  save(index, s[1], s[2], s[3], s[4], now, s[5], is_due)
+  save(index, s[1], s[6], s[2], s[3], s[4], now, s[5], is_due)
 end
 call('ZADD', index, now + lease, ARGV[4])
-return reply(1, now, out)
+return reply(1, now, out, 5 * n)

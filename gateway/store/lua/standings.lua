@@ -9,6 +9,6 @@ local now = now_us()
 sweep(KEYS[2], now, 1024)
 local m = #KEYS - 2
 local n = (#ARGV[1] - m) / LINE_BYTES
-local out, is_passed = survey(ARGV[1], { sunpack('<' .. rep('Bc0', m + n), ARGV[2]) }, now, false)
-if is_passed then return reply(2, now, {}) end
-return reply(1, now, out)
+local out, count, is_passed = survey(ARGV[1], { sunpack('<' .. rep('Bc0', m + n), ARGV[2]) }, now, false)
+if is_passed then return reply(2, now, {}, 0) end
+return reply(1, now, out, count)
