@@ -48,12 +48,15 @@ class StreamReader(Protocol):
     """None until the upstream has reported any; is_complete once its final report has come."""
     events: int
     """Events that carried content, relayed so far: each is at least one token."""
-    content_bytes: int
-    """UTF-8 bytes of content relayed so far (an estimate good to some per cent: not every event is parsed)."""
     is_finished: bool
     """The wire's own end was seen: a stream that ends before it has died."""
     failed: bool
     """The upstream itself sent an error event (it is relayed: the SDK raises by it)."""
+
+    @property
+    def content_bytes(self) -> int:
+        """UTF-8 bytes of content relayed so far (an estimate good to some per cent: not every event is parsed)."""
+        ...
 
     def feed(self, block: bytes) -> bytes: ...
 

@@ -29,14 +29,14 @@ class Follower:
     """A `StreamReader` less what differs between wires: `_ordinary`, `_event` and `_measure`."""
 
     __slots__ = (
-        *("usage", "events", "content_bytes", "is_finished", "failed"),
+        *("usage", "events", "is_finished", "failed", "_content_bytes"),
         *("_splitter", "_split", "_exact_left", "_envelope", "_kind", "_until_sample"),
     )
 
     def __init__(self) -> None:
         self.usage: Usage | None = None
         self.events = 0
-        self.content_bytes = 0
+        self._content_bytes = 0.0
         self.is_finished = False
         self.failed = False
         self._splitter = Splitter()
@@ -47,6 +47,11 @@ class Follower:
         self._kind = b""
         """What kind of content the envelope was learned from."""
         self._until_sample = SAMPLE_EVERY
+
+    @property
+    def content_bytes(self) -> int:
+        """UTF-8 bytes of content, at least one an event: what is rounded or clamped event by event would add up."""
+        return max(round(self._content_bytes), self.events)
 
     def feed(self, block: bytes) -> bytes:
         """The events that are whole now; the very block where nothing was cut, held back or hidden.
@@ -103,16 +108,15 @@ class Follower:
     def _count(self, content_bytes: int) -> None:
         """One content event, exactly."""
         self.events += 1
-        self.content_bytes += content_bytes
+        self._content_bytes += content_bytes
 
     def _estimate(self, events: int, head: bytes) -> None:
-        """Content events that were not decoded: their bytes less their envelopes, and at least a byte each."""
+        """Content events that were not decoded: their bytes less their envelopes."""
         self.events += events
         self._until_sample -= events
         if self._until_sample < 0:
             self._sample(events, head)
-        content_bytes = len(head) - int(events * self._envelope)
-        self.content_bytes += content_bytes if content_bytes > events else events
+        self._content_bytes += len(head) - events * self._envelope
 
     def _sample(self, events: int, head: bytes) -> None:
         """Decode an event, or a few spread over a long head, and learn from them."""
