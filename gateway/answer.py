@@ -10,15 +10,11 @@ import random
 import traceback
 from collections.abc import Sequence
 
-from aiohttp import web
-from multidict import CIMultiDict
-
 from gateway.errors import Refusal, StoreFault, UpstreamFault
 from gateway.values import Limit
+from gateway.whole import Headers, Whole
 from gateway.wires.base import Family
 
-SERVER = "gauger"
-"""Instead of the versions that aiohttp would tell everybody."""
 SHORT_WAIT_MS = 60_000
 """Waits up to this are left to the SDK's own retries; beyond it the anthropic SDK hammers and others sleep for hours."""
 JITTER_SHARE = 0.03
@@ -59,34 +55,31 @@ def internal() -> Refusal:
     return Refusal("internal", "The gateway failed on this request.", status=500, side="gateway", reason="internal")
 
 
-def refuse(
-    refusal: Refusal, family: Family, request_id: str, *, limits: Sequence[Limit] = (), now_s: float = 0.0
-) -> web.Response:
+def refuse(refusal: Refusal, family: Family, request_id: str, *, limits: Sequence[Limit] = (), now_s: float = 0.0) -> Whole:
     """The whole HTTP answer to a refused request."""
-    headers: CIMultiDict[str] = CIMultiDict(family.limit_headers(limits, now_s=now_s) if limits else ())
-    headers["Content-Type"] = "application/json"
-    headers[family.request_id_header] = request_id
-    headers["Server"] = SERVER
-    headers["x-gauger-refused-by"] = refusal.side
+    headers = family.limit_headers(limits, now_s=now_s) if limits else []
+    headers.append(("Content-Type", "application/json"))
+    headers.append((family.request_id_header, request_id))
+    headers.append(("x-gauger-refused-by", refusal.side))
     status = family.status(refusal)
     if status == 429 or status >= 500:
         _add_retry(headers, refusal)
     if status == 405:
-        headers["Allow"] = refusal.code or ""
-    return web.Response(status=status, headers=headers, body=family.error_body(refusal, request_id))
+        headers.append(("Allow", "GET, POST"))
+    return Whole(status, headers, family.error_body(refusal, request_id))
 
 
-def _add_retry(headers: CIMultiDict[str], refusal: Refusal) -> None:
+def _add_retry(headers: Headers, refusal: Refusal) -> None:
     """Say when to come back. See the table of what SDKs honour: the header x-should-retry precedes the others."""
     wait_ms = refusal.retry_after_ms
     if wait_ms is None:
         if refusal.side == "tenant":
-            headers["x-should-retry"] = "false"
+            headers.append(("x-should-retry", "false"))
         return
     if wait_ms > SHORT_WAIT_MS:
-        headers["retry-after"] = str(-(-wait_ms // 1000))
-        headers["x-should-retry"] = "false"
+        headers.append(("retry-after", str(-(-wait_ms // 1000))))
+        headers.append(("x-should-retry", "false"))
         return
     wait_ms += round(random.random() * JITTER_SHARE * wait_ms)  # noqa: S311  # spreads clients, keeps no secret
-    headers["retry-after-ms"] = str(wait_ms)
-    headers["retry-after"] = str(max(1, -(-wait_ms // 1000)))
+    headers.append(("retry-after-ms", str(wait_ms)))
+    headers.append(("retry-after", str(max(1, -(-wait_ms // 1000)))))

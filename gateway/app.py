@@ -10,7 +10,7 @@ import asyncio
 import gc
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 import structlog
@@ -19,7 +19,7 @@ from aiohttp import http_parser, web
 from gateway import __version__, health, logs, proxy
 from gateway.background import Tasks
 from gateway.budgets.estimate import Estimator
-from gateway.errors import SettingsError
+from gateway.errors import SettingsError, StoreFault
 from gateway.holds import Holds
 from gateway.house import House
 from gateway.phases.admit import Policies
@@ -117,6 +117,8 @@ async def serve(settings: Settings, environ: Mapping[str, str], *, on_ready: Cal
         await runner.cleanup()
         for task in beside:
             task.cancel()
+        with suppress(StoreFault):
+            await ledger.ping()  # replies come in order: once this one is here, every settlement's is
         lost = await tasks.drain(settings.drain)
         await upstream.close()
         log.info("stopped", unfinished_tasks=lost)

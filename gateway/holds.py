@@ -128,8 +128,14 @@ class Holds:
 
     def _close(self, hold: Hold, actual: Sequence[int]) -> None:
         self._open.discard(hold)
-        if hold.ledger is not None and hold.reserved.admitted:
-            self._tasks.spawn(self._settle(hold.ledger, hold.quote, actual), name="settle")
+        ledger, quote = hold.ledger, hold.quote
+        if ledger is None or not hold.reserved.admitted:
+            return
+
+        def again(_fault: StoreFault) -> None:
+            self._tasks.spawn(self._settle(ledger, quote, actual), name="settle")
+
+        ledger.post(quote.hold_id, quote.tag, quote.lines, actual, lost=again)
 
     async def _settle(self, ledger: Ledger, quote: Quote, actual: Sequence[int]) -> None:
         pause_s = 0.05

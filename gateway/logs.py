@@ -85,21 +85,17 @@ class _Logger:
         self.debug = self.info = self.warning = self.error = self.critical = buffer.write
 
 
-def _stamp(_logger: Any, level: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def _render(_logger: Any, level: str, event: MutableMapping[str, Any]) -> bytes:
     event["level"] = level
-    event["at"] = datetime.now(UTC).isoformat(timespec="milliseconds")
-    return event
-
-
-def _render(_logger: Any, _level: str, event: MutableMapping[str, Any]) -> bytes:
-    return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS)
+    event["at"] = datetime.now(UTC)
+    return orjson.dumps(event, default=str, option=orjson.OPT_UTC_Z)
 
 
 def configure(fd: int | None = None) -> LineBuffer:
     """Set structlog up for this process and return the buffer whose `run` the app must start."""
     buffer = LineBuffer(sys.stdout.fileno() if fd is None else fd)
     structlog.configure(
-        processors=[_stamp, _render],
+        processors=[_render],
         wrapper_class=structlog.make_filtering_bound_logger(20),
         logger_factory=lambda *_: _Logger(buffer),
         cache_logger_on_first_use=True,

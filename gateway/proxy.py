@@ -14,8 +14,8 @@ into HTTP. Invariants, whatever happens (an error, a client that leaves, a bug o
 from __future__ import annotations
 
 import asyncio
-import os
 from functools import partial
+from random import getrandbits
 
 import structlog
 from aiohttp import web
@@ -34,6 +34,7 @@ from gateway.phases.shape import shape, shape_bare
 from gateway.upstream.base import Reply
 from gateway.upstream.headers import return_headers
 from gateway.values import Ask, Caller, Ended, Limit, Outcome, Outgoing
+from gateway.whole import SERVER, Headers, Whole
 from gateway.wires import FAMILIES, WIRES
 from gateway.wires.base import Family, Wire
 
@@ -43,7 +44,7 @@ log = structlog.get_logger()
 async def handle(request: web.BaseRequest, house: House) -> web.StreamResponse:
     """Serve one request. Raises only CancelledError and ConnectionError: nobody is left to be answered."""
     timings = Timings()
-    request_id = f"req_{os.urandom(12).hex()}"
+    request_id = f"req_{getrandbits(96):024x}"
     raw_path = request.raw_path
     family = FAMILIES[family_of(request.headers, raw_path)]
     policy = house.policies.snapshot()
@@ -56,7 +57,7 @@ async def handle(request: web.BaseRequest, house: House) -> web.StreamResponse:
     limits: list[Limit] = []
     try:
         endpoint = route(request.method, raw_path, family.name)
-        caller = identify(request.headers, policy.policy, house.secret)
+        caller = identify(request.headers, policy.policy, house.secret, policy.callers)
         if endpoint.wire is None:
             outgoing = shape_bare(request, endpoint, house.credentials[family.name])
             response = await _pass_on(outgoing, family, request_id, house)
@@ -119,7 +120,7 @@ async def _exchange(
         timings.mark("upstream")
         headers = _headers(reply, family, request_id, limits, house)
         if reader is not None and reply.status == 200 and _is_event_stream(reply):
-            response = web.StreamResponse(status=200, headers=headers)
+            response = web.StreamResponse(status=200, headers=CIMultiDict((*headers, ("Server", SERVER))))
             await response.prepare(request)
             hold.progress = partial(settle.progress, hold, ask, reader, family.name, house.estimator)
             await relay.stream(reply, reader, response)
@@ -130,7 +131,7 @@ async def _exchange(
                 ended, usage, whole_bytes = "complete", wire.usage(body), len(body)
             else:
                 ended = "upstream_refused"
-            response = web.Response(status=reply.status, headers=headers, body=body)
+            response = Whole(reply.status, headers, body)
         timings.mark("relay")
         return response
     except UpstreamFault as fault:
@@ -154,26 +155,25 @@ async def _exchange(
         settle.close(hold, caller, ask, outcome, family.name, house.estimator)
 
 
-async def _pass_on(outgoing: Outgoing, family: Family, request_id: str, house: House) -> web.Response:
+async def _pass_on(outgoing: Outgoing, family: Family, request_id: str, house: House) -> Whole:
     """An endpoint without a model: asked and answered as it is."""
     reply = await house.upstream.send(*outgoing)
     try:
         body = await reply.read(house.settings.answer_limit_bytes)
-        return web.Response(status=reply.status, headers=_headers(reply, family, request_id, [], house), body=body)
+        return Whole(reply.status, _headers(reply, family, request_id, [], house), body)
     finally:
         reply.close()
 
 
-def _headers(reply: Reply, family: Family, request_id: str, limits: list[Limit], house: House) -> CIMultiDict[str]:
+def _headers(reply: Reply, family: Family, request_id: str, limits: list[Limit], house: House) -> Headers:
     """What goes down: the upstream's headers that are allowed, the request's id, and the caller's limits."""
-    headers = CIMultiDict(return_headers(reply.headers))
-    headers[family.request_id_header] = request_id
-    headers["Server"] = answer.SERVER
+    headers = return_headers(reply.headers)
+    headers.append((family.request_id_header, request_id))
     if limits:
-        headers.extend(family.limit_headers(limits, now_s=house.store_now_us() / 1e6))
+        headers += family.limit_headers(limits, now_s=house.store_now_us() / 1e6)
     if reply.status == 429:
         # Two limits stand between a tenant and the model: say that this one isn't the gateway's.
-        headers["x-gauger-refused-by"] = "upstream"
+        headers.append(("x-gauger-refused-by", "upstream"))
     return headers
 
 

@@ -39,6 +39,8 @@ class Snapshot:
         self.policy = policy
         self.digest = policy.digest
         self.secret = secret
+        self.callers: dict[str, Caller] = {}
+        """Who sent a credential header's value, for `identify`: good ones only."""
         self._admissions: dict[tuple[str, str], Admission] = {}
 
     def admission(self, caller: Caller, model: str) -> Admission:

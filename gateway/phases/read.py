@@ -80,6 +80,8 @@ async def _body(request: web.BaseRequest, limit_bytes: int) -> bytes:
     if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     content = request.content
+    if length is not None and content.is_eof():  # it came with its head, as most do
+        return content.read_nowait(-1)
     blocks: list[bytes] = []
     size = 0
     try:

@@ -7,6 +7,7 @@ Rule 2: every field has its unit in its name. A field that has no value is absen
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -18,6 +19,8 @@ from gateway.holds import Hold
 from gateway.values import Ask, Caller
 
 log = structlog.get_logger()
+_info: Callable[..., object] | None = None
+"""`log.info` of the bound logger: the proxy binds one anew for every call."""
 
 
 class Timings:
@@ -68,7 +71,10 @@ def record(
     else:
         fields["verdict"] = "served"
     fields["timings_us"] = timings.fields()
-    log.info("request", **fields)
+    global _info  # noqa: PLW0603  # set once, when the first request comes: after the log was configured
+    if _info is None:
+        _info = log.bind().info
+    _info("request", **fields)
 
 
 def _add_hold(fields: dict[str, Any], hold: Hold) -> None:

@@ -139,6 +139,15 @@ class LocalLedger:
 
     async def settle(self, hold_id: bytes, tag: bytes, lines: Sequence[Line], actual: Sequence[int]) -> bool:
         """See `Ledger.settle`."""
+        return self._settle(hold_id, tag, lines, actual)
+
+    def post(
+        self, hold_id: bytes, tag: bytes, lines: Sequence[Line], actual: Sequence[int], *, lost: Callable[[StoreFault], None]
+    ) -> None:
+        """See `Ledger.post`; nothing is ever lost here."""
+        self._settle(hold_id, tag, lines, actual)
+
+    def _settle(self, hold_id: bytes, tag: bytes, lines: Sequence[Line], actual: Sequence[int]) -> bool:
         now_us = self._now_us()
         if not lines:
             return True

@@ -7,7 +7,7 @@ more than once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from gateway.errors import StoreFault
@@ -46,6 +46,15 @@ class Ledger(Protocol):
 
         False: it had been closed before (or was never opened: then it can no longer be), and nothing was posted.
         A hold that expired and was swept is reopened to post what the sweep could not know: exactly once.
+        """
+        ...
+
+    def post(
+        self, hold_id: bytes, tag: bytes, lines: Sequence[Line], actual: Sequence[int], *, lost: Callable[[StoreFault], None]
+    ) -> None:
+        """`settle` without waiting for its reply: sent before any later call. `lost` is called should its outcome be unknown.
+
+        It never raises StoreFault, and costs no task: this is how all but a few requests end.
         """
         ...
 

@@ -103,6 +103,28 @@ class RedisLedger:
         amounts = pack_amounts(actual, order, len(lines))
         return bool(await self._run(self._scripts.settle, _keys(hold_id, tag, owners), (amounts, hold_id)) == 1)
 
+    def post(
+        self, hold_id: bytes, tag: bytes, lines: Sequence[Line], actual: Sequence[int], *, lost: Callable[[StoreFault], None]
+    ) -> None:
+        """See `Ledger.post`."""
+        if not lines:
+            return
+        owners, _, order = group(lines)
+        keys = _keys(hold_id, tag, owners)
+        amounts = pack_amounts(actual, order, len(lines))
+        command: tuple[Argument, ...] = (b"EVALSHA", self._scripts.settle.sha, len(keys), *keys, amounts, hold_id)
+        try:
+            reply = self._connection.send(command)
+        except StoreFault as fault:
+            lost(fault)
+            return
+
+        def done(reply: asyncio.Future[Any]) -> None:
+            if not reply.cancelled() and (error := reply.exception()) is not None:
+                lost(error if isinstance(error, StoreFault) else StoreFault(repr(error)))
+
+        reply.add_done_callback(done)
+
     async def standings(self, tag: bytes, lines: Sequence[Line]) -> Reserved:
         """See `Ledger.standings`. Raises WindowPassed as `reserve` does."""
         if not lines:

@@ -76,10 +76,12 @@ def anthropic(messages: list[dict[str, Any]]) -> Media:
 
 def openai_image_tokens(width: int, height: int) -> int:
     """Tokens of an image in high detail: shrunk into 2048 by 2048, then to a shortest side of 768, in tiles of 512."""
-    for limit, side in ((2048, max(width, height)), (768, min(width, height))):
-        if side > limit:
-            width, height = _scaled(width, limit, side), _scaled(height, limit, side)
-            side = limit
+    longest = max(width, height)
+    if longest > 2048:
+        width, height = _scaled(width, 2048, longest), _scaled(height, 2048, longest)
+    shortest = min(width, height)
+    if shortest > 768:
+        width, height = _scaled(width, 768, shortest), _scaled(height, 768, shortest)
     return OPENAI_IMAGE_LOW + OPENAI_TILE * -(-width // 512) * -(-height // 512)
 
 
@@ -98,6 +100,7 @@ def document_tokens(base64_bytes: int, image_tokens: int) -> int:
 
 
 def _scaled(length: int, limit: int, side: int) -> int:
+    """The length when `side` is brought to `limit`, rounded up."""
     return -(-length * limit // side)
 
 

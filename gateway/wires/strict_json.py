@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Iterable
 from typing import Any
 
 import orjson
@@ -50,18 +49,40 @@ def parse(raw: bytes, judged: frozenset[str]) -> dict[str, Any]:
         raise BadJson(f"The body is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}.") from None
     if type(body) is not dict:
         raise BadJson("The body must be a JSON object.")
-    if len(_KEY_ENDS.findall(raw)) != _count_keys(body):
+    if len(_KEY_ENDS.findall(raw)) != _walk(body):
         _refuse_duplicates(raw)
     for key in body:
         if key not in _PLAIN and key not in judged and fold(key) in judged:
             raise BadJson(f"The field {key!r} looks like {fold(key)!r} but is another: write {fold(key)!r}.")
-    _refuse_folded(body)
     return body
 
 
 def fold(key: str) -> str:
     """What a lenient parser may take the key for: NFKC, then case folded."""
     return unicodedata.normalize("NFKC", key).casefold()
+
+
+def _walk(body: dict[str, Any]) -> int:
+    """Count every key, and refuse two keys of one object that differ only by folding (not below `_OPAQUE`)."""
+    count = 0
+    stack: list[Any] = [body]
+    while stack:
+        node = stack.pop()
+        if type(node) is list:
+            for item in node:
+                if type(item) is dict or type(item) is list:
+                    stack.append(item)
+            continue
+        count += len(node)
+        if not node.keys() <= _PLAIN:
+            _refuse_folded(node)
+        for key, value in node.items():
+            if type(value) is dict or type(value) is list:
+                if key in _OPAQUE:
+                    count += _count_keys(value)
+                else:
+                    stack.append(value)
+    return count
 
 
 def _count_keys(value: Any) -> int:
@@ -75,6 +96,14 @@ def _count_keys(value: Any) -> int:
         elif type(node) is list:
             stack.extend(node)
     return count
+
+
+def _refuse_folded(node: dict[str, Any]) -> None:
+    folded: dict[str, str] = {}
+    for key in node:
+        other = folded.setdefault(fold(key), key)
+        if other is not key:
+            raise BadJson(f"The fields {other[:80]!r} and {key[:80]!r} differ only by case or Unicode form.")
 
 
 def _refuse_duplicates(raw: bytes) -> None:
@@ -96,23 +125,3 @@ def _refuse_duplicates(raw: bytes) -> None:
         raise
     except ValueError:  # an integer of thousands of digits, which orjson reads as a float
         raise BadJson("The body holds a number that is too long.") from None
-
-
-def _refuse_folded(body: dict[str, Any]) -> None:
-    """No two keys of one object may differ only by folding; the caller's own data below `_OPAQUE` is left alone."""
-    stack: list[Any] = [body]
-    while stack:
-        node = stack.pop()
-        if type(node) is list:
-            stack.extend(item for item in node if type(item) in (dict, list))
-            continue
-        keys: Iterable[str] = node.keys()
-        if not keys <= _PLAIN:  # type: ignore[operator]  # a keys view compares with any set
-            folded: dict[str, str] = {}
-            for key in keys:
-                other = folded.setdefault(fold(key), key)
-                if other is not key:
-                    raise BadJson(f"The fields {other[:80]!r} and {key[:80]!r} differ only by case or Unicode form.")
-        for key, value in node.items():
-            if type(value) in (dict, list) and key not in _OPAQUE:
-                stack.append(value)
