@@ -100,8 +100,12 @@ class Holds:
         if now_s < self._down_until_s and self._fallback is not None:
             ledger, is_local = self._fallback, True
         try:
-            quote, reserved = await self._reserve(ledger, quote, requote)
-            if not is_local:
+            try:
+                reserved = await ledger.reserve(quote.hold_id, quote.tag, quote.lines, lease_us=self._lease_us)
+            except WindowPassed as passed:  # a day or month began between our clock and the store's
+                quote = requote(passed.now_us)
+                reserved = await ledger.reserve(quote.hold_id, quote.tag, quote.lines, lease_us=self._lease_us)
+            if self._faults and not is_local:
                 self._note_store_works()
         except StoreFault as fault:
             self._note_fault(fault, now_s)
@@ -109,7 +113,7 @@ class Holds:
             if self._fallback is None or is_local:
                 raise
             ledger, is_local = self._fallback, True
-            quote, reserved = await self._reserve(ledger, quote, requote)
+            reserved = await ledger.reserve(quote.hold_id, quote.tag, quote.lines, lease_us=self._lease_us)
         except asyncio.CancelledError:
             # The client left while the store was asked: whether it holds is unknown.
             self._tasks.spawn(self._settle(ledger, quote, (0,) * len(quote.lines)), name="void")
@@ -118,13 +122,6 @@ class Holds:
         if reserved.admitted:
             self._open.add(hold)
         return hold
-
-    async def _reserve(self, ledger: Ledger, quote: Quote, requote: Callable[[int], Quote]) -> tuple[Quote, Reserved]:
-        try:
-            return quote, await ledger.reserve(quote.hold_id, quote.tag, quote.lines, lease_us=self._lease_us)
-        except WindowPassed as passed:  # a day or month began between our clock and the store's
-            quote = requote(passed.now_us)
-            return quote, await ledger.reserve(quote.hold_id, quote.tag, quote.lines, lease_us=self._lease_us)
 
     def _close(self, hold: Hold, actual: Sequence[int]) -> None:
         self._open.discard(hold)

@@ -55,11 +55,16 @@ State = TypeVar("State")
 class _Pair:
     """What is known of one tenant's use of one model (or, for tenant "", of everybody's)."""
 
-    __slots__ = ("text", "output")
+    __slots__ = ("text", "offered", "output")
 
     def __init__(self) -> None:
         self.text: list[TextRate | None] = [None] * CLASSES
+        self.offered = 0
         self.output: OutputQuantile | None = None
+
+
+ALL_FIRST = 256
+ONE_IN = 8
 
 
 class _Delivered:
@@ -81,6 +86,17 @@ class Estimator:
         self._models: OrderedDict[str, _Pair] = OrderedDict()
         self._pairs: OrderedDict[tuple[str, str], _Pair] = OrderedDict()
         self._delivered: OrderedDict[str, _Delivered] = OrderedDict()
+
+    def wants(self, tenant: str, model: str) -> bool:
+        """Whether to teach this request's counts: the first ALL_FIRST of a tenant and model, then one in ONE_IN.
+
+        Rates drift over days, and teaching costs as much as parsing the request did.
+        """
+        known = self._pairs.get((tenant, model))
+        if known is None:
+            return True
+        known.offered += 1
+        return known.offered <= ALL_FIRST or known.offered % ONE_IN == 0
 
     def input_tokens(self, model: str, text_bytes: int, media_tokens: int, *, tenant: str = "") -> int:
         """What a request will be counted as, or somewhat more: about one in a hundred takes more than this.

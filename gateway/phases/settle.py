@@ -75,7 +75,8 @@ def close(hold: Hold, caller: Caller, ask: Ask, outcome: Outcome, family: str, e
     hold.charged = charge(quote, outcome, delivered)
     hold.close(amounts(quote, hold.charged))
     usage = outcome.usage
-    if outcome.ended == "complete" and usage is not None and usage.is_complete:
+    is_final = outcome.ended == "complete" and usage is not None and usage.is_complete
+    if is_final and usage is not None and estimator.wants(caller.tenant, ask.model):
         estimator.learn_input(ask.model, ask.text_bytes, ask.media_tokens, usage.input_tokens, tenant=caller.tenant)
         estimator.learn_output(caller.tenant, ask.model, -(-usage.output_tokens // ask.choices))
         if outcome.delivered_events:

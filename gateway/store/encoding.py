@@ -56,15 +56,50 @@ def group(lines: Sequence[Line]) -> Grouped:
     return Grouped(owners, [lines[i] for i in order], order)
 
 
+class _Shape(NamedTuple):
+    """All of a hold's lines but their amounts: the same for every request of one caller and model, in one window."""
+
+    owners: list[bytes]
+    counts: tuple[int, ...]
+    heads: list[tuple[int, bool, int, int, int]]
+    names: bytes
+    order: list[int] | None
+    struct: Struct
+
+
+SHAPES_MAX = 8192
+_shapes: dict[tuple[tuple[object, ...], ...], _Shape] = {}
+
+
 def pack_lines(lines: Sequence[Line]) -> Packed:
     """Raises ValueError for what the store cannot keep exactly: no lines, a line twice, an amount or name out of range."""
+    key = tuple([line[:7] for line in lines])
+    shape = _shapes.get(key)
+    if shape is None:
+        shape = _shape(lines)
+        if len(_shapes) >= SHAPES_MAX:
+            _shapes.clear()
+        _shapes[key] = shape
+    numbers: list[int | bool] = [*shape.counts]
+    order = shape.order
+    for line, head in zip(lines if order is None else [lines[i] for i in order], shape.heads):
+        amount, certain = line[7], line[8]
+        if not 0 <= certain <= amount <= AMOUNT_MAX:
+            raise ValueError(f"line {line.field!r}: needs 0 <= certain <= amount <= 2**53")
+        numbers += head
+        numbers.append(amount)
+        numbers.append(certain)
+    return Packed(shape.owners, shape.struct.pack(*numbers), shape.names, order)
+
+
+def _shape(lines: Sequence[Line]) -> _Shape:
     owners, grouped, order = group(lines)
     counts = dict.fromkeys(owners, 0)
-    numbers: list[int | bool] = []
+    heads: list[tuple[int, bool, int, int, int]] = []
     fields: list[bytes] = []
-    for owner, field, kind, a, b, c, enforce, amount, certain in grouped:
-        if not 0 <= certain <= amount <= AMOUNT_MAX or not 0 <= a <= AMOUNT_MAX:
-            raise ValueError(f"line {field!r}: needs 0 <= certain <= amount <= 2**53 and a limit in 0..2**53")
+    for owner, field, kind, a, b, c, enforce, _, _ in grouped:
+        if not 0 <= a <= AMOUNT_MAX:
+            raise ValueError(f"line {field!r}: needs a limit in 0..2**53")
         if kind == "concurrency":
             is_window = True
         elif kind == "calendar":
@@ -75,15 +110,15 @@ def pack_lines(lines: Sequence[Line]) -> Packed:
             raise ValueError(f"line {field!r}: a {kind} needs a period of 1 or more, or a window that ends after its start")
         counts[owner] += 1
         fields.append(field)
-        numbers += (KINDS[kind], enforce, a, b, c, amount, certain)
+        heads.append((KINDS[kind], enforce, a, b, c))
     names = owners + fields
     longest, shortest = max(map(len, names), default=0), min(map(len, fields), default=0)
     if longest > 255 or shortest < 1 or len(owners) > 255 or len(fields) > 255:
         raise ValueError("a hold has 1 to 255 lines, each with an owner key of 0 to 255 bytes and a field of 1 to 255")
     if len(set(zip(map(_owner, grouped), fields))) != len(fields):
         raise ValueError("a hold names the same budget (owner and field) twice")
-    packed = _line_struct(len(owners), len(fields)).pack(*counts.values(), *numbers)
-    return Packed(owners, packed, b"".join([part for name in names for part in (_LENGTHS[len(name)], name)]), order)
+    blob = b"".join([part for name in names for part in (_LENGTHS[len(name)], name)])
+    return _Shape(owners, tuple(counts.values()), heads, blob, order, _line_struct(len(owners), len(fields)))
 
 
 def pack_amounts(amounts: Sequence[int], order: list[int] | None, count: int) -> bytes:

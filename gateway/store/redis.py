@@ -82,8 +82,13 @@ class RedisLedger:
         if not lines:
             return Reserved(True, self.server_now_us(), ())
         packed = pack_lines(lines)
-        keys = _keys(hold_id, tag, packed.owners)
-        reply = await self._run(self._scripts.reserve, keys, (lease_us, packed.lines, packed.names, hold_id))
+        script, keys = self._scripts.reserve, _keys(hold_id, tag, packed.owners)
+        head: tuple[Argument, ...] = (b"EVALSHA", script.sha, len(keys), *keys)
+        command = (*head, lease_us, packed.lines, packed.names, hold_id)
+        try:  # as `_run`, without its coroutine: every request comes this way
+            reply = await self._connection.send(command)
+        except (ReplyFault, ConnectionLost) as fault:
+            reply = await self._again(script, command, fault)
         return self._reserved(reply, packed)
 
     async def renew(self, hold_id: bytes, tag: bytes, lines: Sequence[Line], posted: Sequence[int], *, lease_us: int) -> bool:
@@ -150,23 +155,27 @@ class RedisLedger:
 
     async def _run(self, script: Script, keys: list[bytes], args: tuple[Argument, ...]) -> Any:
         command = (b"EVALSHA", script.sha, len(keys), *keys, *args)
-        send = self._connection.send
         try:
-            return await send(command)
-        except ReplyFault as fault:
+            return await self._connection.send(command)
+        except (ReplyFault, ConnectionLost) as fault:
+            return await self._again(script, command, fault)
+
+    async def _again(self, script: Script, command: tuple[Argument, ...], fault: ReplyFault | ConnectionLost) -> Any:
+        """Once more, where that can help; raises the fault where it cannot."""
+        send = self._connection.send
+        if isinstance(fault, ReplyFault):
             if fault.code != "NOSCRIPT":
                 self._connection.distrust(fault)
-                raise
+                raise fault
             # Nothing ran. SCRIPT LOAD and not EVAL: servers drop scripts that came by EVAL once there are many.
             loading = send((b"SCRIPT", b"LOAD", script.source))
             return (await asyncio.gather(loading, send(command)))[1]
-        except ConnectionLost as fault:
-            # It may have run: every verb is idempotent on the hold's id. The new connection has the scripts.
-            try:
-                async with asyncio.timeout(self._timeout_s):
-                    return await send(command)
-            except TimeoutError:
-                raise fault from None
+        # It may have run: every verb is idempotent on the hold's id. The new connection has the scripts.
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await send(command)
+        except TimeoutError:
+            raise fault from None
 
 
 def _keys(hold_id: bytes, tag: bytes, owners: list[bytes]) -> list[bytes]:

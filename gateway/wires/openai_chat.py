@@ -25,25 +25,34 @@ class OpenAIChat:
         model = fields.model(body)
         messages = fields.messages(body)
         is_stream = fields.boolean(body, "stream")
-        options = fields.mapping(body, "stream_options")
-        wants_usage = fields.boolean(options, "include_usage", path="stream_options.include_usage")
-        older = fields.integer(body, "max_tokens", most=fields.OUTPUT_TOKENS_MAX)
-        newer = fields.integer(body, "max_completion_tokens", most=fields.OUTPUT_TOKENS_MAX)
-        choices = fields.integer(body, "n", most=fields.CHOICES_MAX)
-        drafts = fields.integer(body, "best_of", most=fields.CHOICES_MAX)
-        user = fields.end_user(body, "user")
-        safety = fields.end_user(body, "safety_identifier")
+        wants_usage = False
+        if "stream_options" in body:
+            options = fields.mapping(body, "stream_options")
+            wants_usage = fields.boolean(options, "include_usage", path="stream_options.include_usage")
+        bound = fields.integer(body, "max_tokens", most=fields.OUTPUT_TOKENS_MAX)
+        if "max_completion_tokens" in body:
+            newer = fields.integer(body, "max_completion_tokens", most=fields.OUTPUT_TOKENS_MAX)
+            # Servers differ on which of the two they obey when both are there: the larger is the bound.
+            bound = max(bound, newer) if bound is not None and newer is not None else bound or newer
+        choices = 1
+        if "n" in body or "best_of" in body:
+            asked = fields.integer(body, "n", most=fields.CHOICES_MAX)
+            drafts = fields.integer(body, "best_of", most=fields.CHOICES_MAX)
+            choices = max(asked or 1, drafts or 1)
+        user = ""
+        if "user" in body or "safety_identifier" in body:
+            named, safety = fields.end_user(body, "user"), fields.end_user(body, "safety_identifier")
+            user = named or safety
         found = media.openai(messages)
         return Judged(
             model=model,
             media_base64_bytes=found.base64_bytes,
             media_tokens=found.tokens,
-            # Servers differ on which of the two they obey when both are there: the larger is the bound.
-            output_tokens_max=max(older, newer) if older is not None and newer is not None else older or newer,
-            choices=max(choices or 1, drafts or 1),
+            output_tokens_max=bound,
+            choices=choices,
             is_stream=is_stream,
             wants_usage=is_stream and wants_usage,
-            end_user=user or safety,
+            end_user=user,
         )
 
     def rewrite(self, ask: Ask) -> dict[str, Any]:
