@@ -91,9 +91,21 @@ def _render(_logger: Any, level: str, event: MutableMapping[str, Any]) -> bytes:
     return orjson.dumps(event, default=str, option=orjson.OPT_UTC_Z)
 
 
+_buffer: LineBuffer | None = None
+
+
+def request_line(fields: dict[str, Any]) -> None:
+    """The line of a request, on structlog's own output but past its processors: for a line whose fields are all known,
+    binding, copying and dispatching cost four times the rendering. Does nothing before `configure`."""
+    if _buffer is not None:
+        fields["event"] = "request"
+        _buffer.write(_render(None, "info", fields))
+
+
 def configure(fd: int | None = None) -> LineBuffer:
     """Set structlog up for this process and return the buffer whose `run` the app must start."""
-    buffer = LineBuffer(sys.stdout.fileno() if fd is None else fd)
+    global _buffer  # noqa: PLW0603  # a process has one log
+    _buffer = buffer = LineBuffer(sys.stdout.fileno() if fd is None else fd)
     structlog.configure(
         processors=[_render],
         wrapper_class=structlog.make_filtering_bound_logger(20),

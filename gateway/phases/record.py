@@ -7,20 +7,14 @@ Rule 2: every field has its unit in its name. A field that has no value is absen
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
-
-import structlog
 
 from gateway.budgets.meters import METERS, Terms
 from gateway.endpoints import Endpoint
 from gateway.errors import Refusal
 from gateway.holds import Hold
+from gateway.logs import request_line
 from gateway.values import Ask, Caller
-
-log = structlog.get_logger()
-_info: Callable[..., object] | None = None
-"""`log.info` of the bound logger: the proxy binds one anew for every call."""
 
 
 class Timings:
@@ -71,10 +65,7 @@ def record(
     else:
         fields["verdict"] = "served"
     fields["timings_us"] = timings.fields()
-    global _info  # noqa: PLW0603  # set once, when the first request comes: after the log was configured
-    if _info is None:
-        _info = log.bind().info
-    _info("request", **fields)
+    request_line(fields)
 
 
 def _add_hold(fields: dict[str, Any], hold: Hold) -> None:
