@@ -104,7 +104,7 @@ async def serve(settings: Settings, environ: Mapping[str, str], *, on_ready: Cal
             tasks=tasks,
             store_now_us=ledger.server_now_us,
         )
-        runner = await _listen(house, health.Checks(ledger, upstream, stopping))
+        runner = await _listen(house, health.Checks(ledger, upstream, stopping, needs_store=settings.store_loss == "refuse"))
         beside = [tasks.spawn(house.holds.run(), name="renewals"), tasks.spawn(lines.run(), name="log")]
         gc.collect()
         gc.freeze()

@@ -188,7 +188,6 @@ def test_log_events() -> None:
                 }
                 level, event = pairs.pop("level"), pairs.pop("event")
                 found[event.value] = (level.value, set(pairs))  # type: ignore[attr-defined]
-    del found["request"]
     documented = {
         words(event)[0]: (level, set(words(names)))
         for event, level, names, _ in rows("docs/operators.md", "Other lines of the log")

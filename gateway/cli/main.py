@@ -6,6 +6,7 @@ Exit codes: 0 done; 1 the command failed; 2 what was asked cannot be understood 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -40,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         code: int = args.run(args)
+        sys.stdout.flush()
     except PolicyErrors as error:
         count = len(error.mistakes)
         print(f"{error}\n{count} mistake{'s' if count != 1 else ''} in the policy files; nothing was started.", file=sys.stderr)
@@ -52,6 +54,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # `gauger usage | head`: the reader has what it wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     return code
 
 

@@ -25,10 +25,13 @@ class Effective(NamedTuple):
 
 
 def resolve(policy: Policy, *, organisation: str, tenant: str, key_id: str, model: str) -> Effective:
-    """What holds when this key asks for this model. Raises KeyError for a caller that is not of this policy."""
+    """What holds when this key asks for this model; key_id "": whatever the key.
+
+    Raises KeyError for a caller that is not of this policy.
+    """
     who = policy.tenants[tenant]
     plan = policy.plans[who.plan]
-    key_budgets: tuple[Budget, ...] | None = None
+    key_budgets: tuple[Budget, ...] | None = None if key_id else ()
     for key in who.keys:
         if key.id == key_id:
             key_budgets = key.budgets

@@ -102,13 +102,21 @@ def test_parallel_streams_free_their_place_when_they_end(fresh: Callable[..., Ga
             answers = await asyncio.gather(*(session.post(url, json=body, headers=headers) for _ in range(20)))
             statuses = Counter(answer.status for answer in answers)
             running = [answer for answer in answers if answer.status == 200]
-            refused = (await session.post(url, json=body, headers=headers)).status
+
+            async def status() -> int:
+                answer = await session.post(url, json=body, headers=headers)
+                answers.append(answer)
+                return answer.status
+
+            refused = await status()
             running[0].close()
             for _ in range(100):
-                admitted = (await session.post(url, json=body, headers=headers)).status
+                admitted = await status()
                 if admitted == 200:
                     break
                 await asyncio.sleep(0.02)
+            for answer in answers:
+                answer.close()
             return statuses, refused, admitted
 
     assert asyncio.run(run()) == ({200: 5, 429: 15}, 429, 200)
@@ -200,6 +208,8 @@ def test_a_killed_gateway_blocks_nobody(fresh: Callable[..., Gateway], model: Mo
             await asyncio.gather(*(answer.content.read(2000) for answer in answers if answer.status == 200))
             await asyncio.sleep(1.2)  # two renewals by the process's own clock
             victim.kill()
+            for answer in answers:
+                answer.close()
 
     asyncio.run(run("parallel", 200))
     assert keeper.usage("parallel")["in-flight"]["held"] == 5
