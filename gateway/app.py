@@ -16,7 +16,7 @@ from functools import partial
 import structlog
 from aiohttp import http_parser, web
 
-from gateway import __version__, health, logs, proxy
+from gateway import __version__, health, listener, logs, proxy
 from gateway.background import Tasks
 from gateway.budgets.estimate import Estimator
 from gateway.errors import SettingsError, StoreFault
@@ -25,7 +25,8 @@ from gateway.house import House
 from gateway.phases.admit import Policies
 from gateway.policy.load import load_dir
 from gateway.settings import Settings, secret, upstream_credentials
-from gateway.store import embedded
+from gateway.store import checkup, embedded
+from gateway.store.address import parse_url
 from gateway.store.local import LocalLedger
 from gateway.store.redis import RedisLedger
 from gateway.upstream.base import Timeouts
@@ -80,7 +81,7 @@ async def serve(settings: Settings, environ: Mapping[str, str], *, on_ready: Cal
     require_fast_parser()
     key_secret, credentials = secret(environ), upstream_credentials(environ)
     policies = Policies(load_dir(settings.policies), key_secret)
-    upstream = _upstream(settings)
+    upstream = open_upstream(settings)
     lines = logs.configure()
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -104,6 +105,9 @@ async def serve(settings: Settings, environ: Mapping[str, str], *, on_ready: Cal
             tasks=tasks,
             store_now_us=ledger.server_now_us,
         )
+        if settings.store != "embedded":
+            for warning in await checkup.warnings(parse_url(settings.store), timeout_s=settings.store_timeout):
+                log.warning("store_setup", side="store", reason=warning)
         runner = await _listen(house, health.Checks(ledger, upstream, stopping, needs_store=settings.store_loss == "refuse"))
         beside = [tasks.spawn(house.holds.run(), name="renewals"), tasks.spawn(lines.run(), name="log")]
         gc.collect()
@@ -125,7 +129,8 @@ async def serve(settings: Settings, environ: Mapping[str, str], *, on_ready: Cal
     lines.flush()
 
 
-def _upstream(settings: Settings) -> HttpUpstream:
+def open_upstream(settings: Settings) -> HttpUpstream:
+    """The upstream the settings name; nothing is connected yet. Raises SettingsError for a bad URL."""
     return HttpUpstream(
         settings.upstream,
         credentials=[],  # they differ between wire families: phases.shape sends them
@@ -140,15 +145,8 @@ def _upstream(settings: Settings) -> HttpUpstream:
 async def _listen(house: House, checks: health.Checks) -> web.ServerRunner:
     """Open the tenants' listener. Raises SettingsError when the address is taken."""
     settings = house.settings
-    server = web.Server(
-        partial(_dispatch, house=house, checks=checks),
-        handler_cancellation=True,  # a client that leaves must free its upstream at once
-        auto_decompress=False,  # compressed bodies are refused unread
-        access_log=None,  # phases.record writes the line of every request
-        keepalive_timeout=settings.keepalive_timeout,
-        max_field_size=16_384,
-        max_line_size=16_384,
-    )
+    handler = partial(_dispatch, house=house, checks=checks)
+    server = listener.server(handler, keepalive_timeout=settings.keepalive_timeout)
     runner = web.ServerRunner(server, shutdown_timeout=settings.drain)
     await runner.setup()
     host, _, port = settings.listen.rpartition(":")

@@ -63,7 +63,8 @@ async def handle(request: web.BaseRequest, house: House) -> web.StreamResponse:
             response = await _pass_on(outgoing, family, request_id, house)
             return response
         wire = WIRES[endpoint.wire]
-        ask = await read(request, wire, limit_bytes=house.settings.body_limit_bytes)
+        settings = house.settings
+        ask = await read(request, wire, limit_bytes=settings.body_limit_bytes, timeout_s=settings.body_timeout)
         timings.mark("read")
         quote = partial(admit.quote, caller, ask, request_id, policy, house.estimator)
         hold = await house.holds.open(quote(house.store_now_us()), quote)
@@ -123,7 +124,9 @@ async def _exchange(
             response = web.StreamResponse(status=200, headers=CIMultiDict((*headers, ("Server", SERVER))))
             await response.prepare(request)
             hold.progress = partial(settle.progress, hold, ask, reader, family.name, house.estimator)
-            await relay.stream(reply, reader, response)
+            if request.transport is None:
+                raise ConnectionResetError("the client has gone")
+            await relay.stream(reply, reader, response, request.transport, unread_s=house.settings.read_timeout)
             ended = "complete"
         else:
             body = await reply.read(house.settings.answer_limit_bytes)

@@ -105,6 +105,8 @@ class Settings:
     total_timeout: float = _setting(seconds, "1h", "TIME", "upstream: time for a whole answer")
     upstream_idle_timeout: float = _setting(seconds, "4s", "TIME", "upstream: when an unused connection is closed")
     upstream_connections: int = _setting(_count, "10000", "N", "upstream: most connections at once")
+    body_timeout: float = _setting(seconds, "1m", "TIME", "tenants: time to send a request's body")
+    read_timeout: float = _setting(seconds, "2m", "TIME", "tenants: how long an answer may lie unread before it is cut off")
     keepalive_timeout: float = _setting(seconds, "75s", "TIME", "tenants: when an unused connection is closed")
     body_limit_bytes: int = _setting(size_bytes, "32MB", "SIZE", "largest request body")
     answer_limit_bytes: int = _setting(size_bytes, "64MB", "SIZE", "largest answer that is not a stream")

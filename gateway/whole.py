@@ -29,6 +29,7 @@ class Whole(web.StreamResponse):
         self._head = headers
         self._whole_body = body
         self._request: web.BaseRequest | None = None
+        self._closes = False
 
     @property
     def status(self) -> int:
@@ -36,7 +37,11 @@ class Whole(web.StreamResponse):
 
     @property
     def keep_alive(self) -> bool | None:
-        return self._request is not None and self._request.keep_alive
+        return not self._closes and self._request is not None and self._request.keep_alive
+
+    def force_close(self) -> None:
+        """Close the connection after this answer."""
+        self._closes = True
 
     async def prepare(self, request: web.BaseRequest) -> None:
         self._request = request
@@ -51,7 +56,7 @@ class Whole(web.StreamResponse):
         lines = [_REASONS.get(self._whole_status) or f"HTTP/1.1 {self._whole_status} Unknown\r\n"]
         lines += [f"{name}: {value}\r\n" for name, value in self._head]
         lines.append(f"Content-Length: {len(body)}\r\nDate: {http_date()}\r\nServer: {SERVER}\r\n")
-        if not request.keep_alive:
+        if not self.keep_alive:
             lines.append("Connection: close\r\n")
         elif request.version < HttpVersion11:
             lines.append("Connection: keep-alive\r\n")

@@ -355,7 +355,7 @@ def test_readme_commands() -> None:
         for node in TREES["gateway/cli/demo.py"].body
         if isinstance(node, ast.Assign) and node.targets[0].id == "_TRY" and isinstance(node.value, ast.Constant)  # type: ignore[attr-defined]
     ]
-    printed = text.format(listen=settings.TABLE["listen"].metadata["default"], before="", usage="")
+    printed = text.format(listen=settings.TABLE["listen"].metadata["default"], before="", usage="", model="demo-small")
     commands = [line.strip() for line in printed.splitlines() if line.startswith("   ")]
     assert commands == [block.strip() for block in shown[1:4]]
 

@@ -6,11 +6,11 @@ been counted. A body that breaks off (the client left) raises ConnectionError, a
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import orjson
 from aiohttp import web
-from aiohttp.web_exceptions import HTTPRequestEntityTooLarge
 
 from gateway.errors import Refusal
 from gateway.values import Ask
@@ -26,8 +26,8 @@ JUDGED = frozenset(
 """Top-level fields that decide something here, or hold what is counted: nothing may look like one and be another."""
 
 
-async def read(request: web.BaseRequest, wire: Wire, *, limit_bytes: int) -> Ask:
-    """Read, parse and judge. Raises Refusal: too_large (413), unsupported_media (415), invalid_request (400)."""
+async def read(request: web.BaseRequest, wire: Wire, *, limit_bytes: int, timeout_s: float) -> Ask:
+    """Read, parse and judge. Raises Refusal: too_large (413), unsupported_media (415), invalid_request (400, 408)."""
     headers = request.headers
     if (encoding := headers.get("Content-Encoding", "identity")).lower() != "identity":
         raise Refusal(
@@ -44,7 +44,7 @@ async def read(request: web.BaseRequest, wire: Wire, *, limit_bytes: int) -> Ask
             status=415,
             reason="content_type",
         )
-    raw = await _body(request, limit_bytes)
+    raw = await _body(request, limit_bytes, timeout_s)
     try:
         body = parse(raw, JUDGED)
         judged = wire.judge(body)
@@ -72,7 +72,7 @@ def _canonical_bytes(body: dict[str, Any]) -> int:
     return len(orjson.dumps(body))
 
 
-async def _body(request: web.BaseRequest, limit_bytes: int) -> bytes:
+async def _body(request: web.BaseRequest, limit_bytes: int, timeout_s: float) -> bytes:
     """The raw body; memory never grows by more than a socket buffer over the limit."""
     length = request.content_length
     if length is not None and length > limit_bytes:
@@ -85,13 +85,15 @@ async def _body(request: web.BaseRequest, limit_bytes: int) -> bytes:
     blocks: list[bytes] = []
     size = 0
     try:
-        while block := await content.readany():
-            size += len(block)
-            if size > limit_bytes:
-                raise _too_large(limit_bytes)
-            blocks.append(block)
-    except HTTPRequestEntityTooLarge:
-        raise _too_large(limit_bytes) from None
+        async with asyncio.timeout(timeout_s):
+            while block := await content.readany():
+                size += len(block)
+                if size > limit_bytes:
+                    raise _too_large(limit_bytes)
+                blocks.append(block)
+    except TimeoutError:
+        message = f"The request body did not arrive within {timeout_s:g} s."
+        raise Refusal("invalid_request", message, status=408, reason="body_timeout") from None
     return blocks[0] if len(blocks) == 1 else b"".join(blocks)
 
 

@@ -7,6 +7,7 @@ hold with it. Nothing here ends a stream that its upstream did not end.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Protocol
 
 from gateway.errors import UpstreamFault
@@ -21,19 +22,36 @@ class Sink(Protocol):
     async def write(self, data: bytes) -> None: ...
 
 
-async def stream(reply: Reply, reader: StreamReader, sink: Sink) -> None:
+AT_ONCE_BYTES = 32_768
+"""With nothing waiting, so much is taken without a pause (aiohttp's own mark is 64 KB)."""
+
+
+async def stream(reply: Reply, reader: StreamReader, sink: Sink, client: asyncio.Transport, *, unread_s: float) -> None:
     """Relay an event stream to its end.
 
-    Raises UpstreamFault when it breaks off, or ends without its wire's own end; then what was whole has been relayed.
+    Raises UpstreamFault when it breaks off, or ends without its wire's own end; then what was whole has been relayed. Raises
+    ConnectionResetError when the client leaves, or reads nothing for `unread_s`: its place and its upstream are then freed.
     """
     feed, next_block, write = reader.feed, reply.next_block, sink.write
     try:
         while block := await next_block():
             if data := feed(block):
-                await write(data)
+                if len(data) <= AT_ONCE_BYTES and client.get_write_buffer_size() == 0:
+                    await write(data)
+                else:
+                    await _write_in_time(data, sink, client, unread_s)
     except EventTooLong as error:
         raise UpstreamFault("protocol", str(error), reached=True) from None
     if data := reader.flush():
-        await write(data)
+        await _write_in_time(data, sink, client, unread_s)
     if not (reader.is_finished or reader.failed):
         raise UpstreamFault("broken", "The upstream ended its stream without the end its protocol has.", reached=True)
+
+
+async def _write_in_time(data: bytes, sink: Sink, client: asyncio.Transport, unread_s: float) -> None:
+    try:
+        async with asyncio.timeout(unread_s):
+            await sink.write(data)
+    except TimeoutError:
+        client.abort()
+        raise ConnectionResetError(f"the client read nothing for {unread_s:g} s") from None

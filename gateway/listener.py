@@ -1,0 +1,65 @@
+"""aiohttp's low-level server, set up for hostile clients: malformed HTTP gets an API's error too, and never a traceback.
+
+Only what aiohttp itself refuses comes here (`handle_error`): a request line, header or framing that is no HTTP, or more of
+them than allowed. Its text is not logged: it would be the request.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import structlog
+from aiohttp import web
+
+from gateway.whole import Whole
+
+log = structlog.get_logger()
+
+LINE_BYTES_MAX = 16_384
+"""A request line, and each header, may be this long (aiohttp's 8 KB is too short for some SDKs' beta headers)."""
+
+
+class Protocol(web.RequestHandler):
+    """One client's connection."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Refuse what could not be read as a request, and close: what follows it on the connection can't be trusted."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer has begun already")
+        is_ours = exc is None or status >= 500
+        log.warning("bad_http", side="gateway" if is_ours else "tenant", status=status, error=type(exc).__name__)
+        text = "The gateway failed on this request." if is_ours else "The request is not valid HTTP/1.1."
+        error = {"message": text, "type": "invalid_request_error", "param": None, "code": None}
+        response = Whole(status, [("Content-Type", "application/json")], orjson.dumps({"error": error}))
+        response.force_close()
+        return response
+
+
+class Server(web.Server):
+    """`web.Server` whose connections are `Protocol`s."""
+
+    def __call__(self) -> Protocol:
+        return Protocol(self, loop=self._loop, **self._kwargs)
+
+
+def server(handler: Any, *, keepalive_timeout: float) -> Server:
+    """The server for `handler`. Compressed bodies stay compressed (they are refused), and a client that leaves cancels
+    its handler, so that its upstream is free at once."""
+    return Server(
+        handler,
+        handler_cancellation=True,
+        auto_decompress=False,
+        access_log=None,  # phases.record writes the line of every request
+        keepalive_timeout=keepalive_timeout,
+        max_field_size=LINE_BYTES_MAX,
+        max_line_size=LINE_BYTES_MAX,
+    )
