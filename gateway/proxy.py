@@ -88,6 +88,8 @@ async def handle(request: web.BaseRequest, house: House) -> web.StreamResponse:
         log.error("internal_error", id=request_id, side="gateway", exc=answer.trace(error))
         refusal = answer.internal()
     finally:
+        if hold is not None and hold.reserved.admitted and not hold.is_closed:
+            hold.close((0,) * len(hold.quote.lines))  # a bug of ours before anything was sent: nothing is charged
         if refusal is not None:
             response = answer.refuse(refusal, family, request_id, limits=limits, now_s=house.store_now_us() / 1e6)
         status = 0 if response is None else response.status
