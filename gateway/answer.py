@@ -28,6 +28,8 @@ _FAULTS = {
     "timeout_between_chunks": (504, "timeout", "The upstream model server fell silent in the middle of its answer."),
     "timeout_total": (504, "timeout", "The upstream model server did not finish its answer in time."),
     "broken": (502, "upstream", "The upstream model server broke off its answer."),
+    "credentials": (502, "upstream", "The upstream model server refused the gateway's own credentials."),
+    "error_event": (502, "upstream", "The upstream model server reported an error in the middle of its answer."),
     "protocol": (502, "upstream", "The upstream model server sent an answer that is no valid HTTP or event stream."),
 }
 

@@ -108,7 +108,7 @@ async def serve(settings: Settings, environ: Mapping[str, str], *, on_ready: Cal
         if settings.store != "embedded":
             for warning in await checkup.warnings(parse_url(settings.store), timeout_s=settings.store_timeout):
                 log.warning("store_setup", side="store", reason=warning)
-        runner = await _listen(house, health.Checks(ledger, upstream, stopping, needs_store=settings.store_loss == "refuse"))
+        runner = await _listen(house, health.Checks(ledger, upstream, stopping))
         beside = [tasks.spawn(house.holds.run(), name="renewals"), tasks.spawn(lines.run(), name="log")]
         gc.collect()
         gc.freeze()

@@ -1,8 +1,5 @@
 """`/healthz` (this process is alive) and `/readyz` (it can serve: store and upstream answer, and it isn't stopping).
 
-Once it has started, a gateway that goes on within its local share of the budgets while the store is gone is still ready: a
-balancer that took it out then would take out all of them. The store's part is told as it is.
-
 They answer without a key, on the tenants' listener, and say nothing but which part fails.
 """
 
@@ -32,9 +29,8 @@ class Probes(Protocol):
 class Checks:
     """`stopping` is set once shutdown has begun: from then on the gateway is alive but not ready."""
 
-    def __init__(self, store: Pings, upstream: Probes, stopping: asyncio.Event, *, needs_store: bool) -> None:
+    def __init__(self, store: Pings, upstream: Probes, stopping: asyncio.Event) -> None:
         self._store = store
-        self._needs_store = needs_store
         self._upstream = upstream
         self._stopping = stopping
         self._checked_s = float("-inf")
@@ -48,7 +44,7 @@ class Checks:
             self._parts = {"store": await self._store_answers(), "upstream": await self._upstream.probe(), "policies": True}
             self._checked_s = now_s
         parts = {**self._parts, "accepting": not self._stopping.is_set()}
-        is_ready = all(holds for part, holds in parts.items() if part != "store" or self._needs_store)
+        is_ready = all(parts.values())
         return _json(200 if is_ready else 503, {"status": "ready" if is_ready else "not ready", "parts": parts})
 
     async def _store_answers(self) -> bool:

@@ -76,7 +76,9 @@ async def handle(request: web.BaseRequest, house: House) -> web.StreamResponse:
         response = await _exchange(request, outgoing, caller, ask, hold, limits, request_id, house, wire, family, timings)
         return response
     except Refusal as error:
-        refusal = error
+        # Its traceback holds this frame, and with it the body: a cycle that would keep megabytes until the next collection.
+        refusal = error.with_traceback(None)
+        refusal.__context__ = None
     except UpstreamFault as fault:
         log.warning("upstream_fault", id=request_id, side="upstream", fault=fault.kind, reason=fault.message)
         refusal = answer.refusal_of(fault)
@@ -130,8 +132,11 @@ async def _exchange(
                 raise ConnectionResetError("the client has gone")
             await relay.stream(reply, reader, response, request.transport, unread_s=house.settings.read_timeout)
             ended = "complete"
+            if reader.failed:  # it said so itself, in the stream, and the SDK raises by it
+                ended, fault_kind = "upstream_died", "error_event"
+                log.warning("upstream_fault", id=request_id, side="upstream", fault=fault_kind, reason="an error event")
         else:
-            body = await reply.read(house.settings.answer_limit_bytes)
+            body = await relay.whole(reply, limit_bytes=house.settings.answer_limit_bytes, is_stream=ask.is_stream)
             if reply.status < 400:
                 ended, usage, whole_bytes = "complete", wire.usage(body), len(body)
             else:
@@ -141,6 +146,8 @@ async def _exchange(
         return response
     except UpstreamFault as fault:
         ended, fault_kind = ("upstream_died" if fault.reached else "upstream_unreached"), fault.kind
+        if fault.kind == "credentials":
+            ended = "upstream_unreached"  # it did nothing for the tenant, and the fault is the operator's
         if response is None:
             raise
         log.warning("upstream_fault", id=request_id, side="upstream", fault=fault.kind, reason=fault.message)
@@ -164,7 +171,7 @@ async def _pass_on(outgoing: Outgoing, family: Family, request_id: str, house: H
     """An endpoint without a model: asked and answered as it is."""
     reply = await house.upstream.send(*outgoing)
     try:
-        body = await reply.read(house.settings.answer_limit_bytes)
+        body = await relay.whole(reply, limit_bytes=house.settings.answer_limit_bytes, is_stream=False)
         return Whole(reply.status, _headers(reply, family, request_id, [], house), body)
     finally:
         reply.close()
@@ -176,8 +183,8 @@ def _headers(reply: Reply, family: Family, request_id: str, limits: list[Limit],
     headers.append((family.request_id_header, request_id))
     if limits:
         headers += family.limit_headers(limits, now_s=house.store_now_us() / 1e6)
-    if reply.status == 429:
-        # Two limits stand between a tenant and the model: say that this one isn't the gateway's.
+    if reply.status >= 400:
+        # Two servers stand between a tenant and the model: say which of them it was.
         headers.append(("x-gauger-refused-by", "upstream"))
     return headers
 

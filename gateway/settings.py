@@ -95,7 +95,7 @@ class Settings:
     store: str = _setting(_text, "embedded", "URL", "redis://, rediss:// or unix:// of the store, or 'embedded'")
     data: Path = _setting(_path, ".gauger", "DIR", "directory of the embedded store")
     lease: float = _setting(seconds, "10s", "TIME", "how long a hold outlives a gateway that was killed")
-    renew_every: float = _setting(seconds, "2s", "TIME", "how often open holds report what they have used")
+    renew_every: float = _setting(seconds, "1s", "TIME", "how often open holds report what they have used")
     store_timeout: float = _setting(seconds, "1s", "TIME", "how long to wait for the store")
     store_loss: str = _setting(_store_loss, "share", "share|refuse", "what to do while the store is gone")
     store_loss_share: float = _setting(_share, "0.1", "SHARE", "part of every budget this gateway may spend meanwhile")
@@ -145,7 +145,7 @@ def load(flags: Mapping[str, str | None], environ: Mapping[str, str]) -> Setting
             values[item.name] = meta["parse"](text)
         except ValueError as error:
             problems.append(f"{where}: {text!r} is not allowed for {name}: it takes {error}")
-    if not problems and values["renew_every"] * 2 > values["lease"]:
+    if {"renew_every", "lease"} <= values.keys() and values["renew_every"] * 2 > values["lease"]:
         problems.append("lease: must be at least twice renew_every, or a single late renewal loses a hold")
     if problems:
         raise SettingsError("\n".join(problems))

@@ -182,6 +182,11 @@ def limit_views(budgets: Sequence[Budget], lines: Sequence[Line], standings: Seq
     for budget, line, (used, held, remaining, reset_us, wait_us) in zip(budgets, lines, standings):
         window_s = (line.c - line.b) // _US if line.kind == "calendar" else budget.period_s
         limit = max(budget.limit, line.a)
+        if not reset_us and remaining < line.a and line.kind in ("bucket", "rolling"):
+            # Only what runs is in the way: were it all used up now, this is when the window would be whole again.
+            reset_us = (
+                budget.period_s * _US * (line.a - remaining) // line.b if line.kind == "bucket" else budget.period_s * _US
+            )
         views.append(
             Limit(budget.name, budget.meter, limit, used, held, remaining, reset_us, wait_us, window_s, budget.enforce)
         )

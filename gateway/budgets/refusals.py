@@ -22,6 +22,8 @@ from gateway.policy.model import Budget
 from gateway.values import Line, Standing
 
 SHORT_WAIT_US = 60_000_000
+WAIT_FOR_HOLDS_US = 1_000_000
+"""As for concurrency: what runs may end at any moment, and gives back most of what it holds."""
 _DAY_S = 86_400
 _NEVER = -1
 
@@ -52,6 +54,9 @@ def refusal(
     """
     index = worst(budgets, lines, standings)
     budget, line, standing = budgets[index], lines[index], standings[index]
+    if line.kind in ("bucket", "rolling") and standing.wait_us > 0 and line.a - standing.held < line.amount:
+        # However long one waits, it does not fit while those run: when they end is all that matters, and nobody knows it.
+        standing = standing._replace(wait_us=min(standing.wait_us, WAIT_FOR_HOLDS_US))
     kind = "quota" if _is_quota(budget, standing.wait_us) else "rate_limit"
     return Refusal(
         kind,
@@ -81,10 +86,12 @@ def _message(kind: str, budget: Budget, line: Line, standing: Standing, model: s
         end = "This is more than the budget allows at all: ask for less."
         return f"Request too large {where}: {limit}, Requested {requested}. {end}"
     end = f"Please try again in {duration(standing.wait_us)}."
+    if kind == "quota" and line.kind == "calendar":
+        end = f"It resets at {_instant(line.c)}."
+    if standing.held and line.kind != "concurrency":
+        end += f" Requests that still run hold {show(meter, standing.held)} of it."
     if kind == "rate_limit":
         return f"Rate limit reached {where}: {limit}, Used {used}, Requested {requested}. {end}"
-    if line.kind == "calendar":
-        end = f"It resets at {_instant(line.c)}."
     return f"You exceeded your current quota {where}: {limit}, Used {used}, Requested {requested}. {end}"
 
 

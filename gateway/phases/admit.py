@@ -20,6 +20,8 @@ from gateway.policy.resolve import Effective, resolve
 from gateway.store.ports import Ledger, WindowPassed
 from gateway.values import Ask, Caller, Limit, Line, Quote
 
+SHARE_RETRY_MS = 2000
+"""While the store is gone nobody knows when it is back: soon enough to notice, late enough not to press."""
 PLANS_MAX = 20_000
 """Cached plans of one policy, over callers and models. A model's name is the tenant's text: the cache is emptied when full."""
 
@@ -115,6 +117,9 @@ def limits(hold: Hold) -> list[Limit]:
 def refused(hold: Hold, caller: Caller, ask: Ask) -> Refusal:
     """The refusal of a quote that did not fit."""
     quote = hold.quote
+    if hold.is_local:
+        message = "The gateway has lost its store, and what it may spend of your limits by itself is spent. Please try again."
+        return Refusal("rate_limit", message, status=429, side="store", retry_after_ms=SHARE_RETRY_MS, reason="store_share")
     return refusal(quote.budgets, quote.lines, hold.reserved.standings, model=ask.model, tenant=caller.tenant)
 
 

@@ -17,6 +17,8 @@ from gateway.values import Ask
 from gateway.wires.base import BadField, Wire
 from gateway.wires.strict_json import BadJson, parse
 
+OFF_LOOP_BYTES = 262_144
+"""Larger bodies are judged in a thread: what takes milliseconds must not hold up everybody's streams."""
 JUDGED = frozenset(
     (
         *("model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens", "n", "best_of"),
@@ -44,7 +46,20 @@ async def read(request: web.BaseRequest, wire: Wire, *, limit_bytes: int, timeou
             status=415,
             reason="content_type",
         )
+    if (charset := request.charset) is not None and charset.lower() not in ("utf-8", "utf8"):
+        raise Refusal(
+            "unsupported_media", f"The charset {charset[:20]!r} is not accepted: JSON is UTF-8.", status=415, reason="charset"
+        )
+    if headers.get("Transfer-Encoding", "chunked").strip().lower() != "chunked":
+        message = "The transfer coding is not accepted: send the body with a Content-Length, or chunked alone."
+        raise Refusal("invalid_request", message, status=400, reason="transfer_encoding")
     raw = await _body(request, limit_bytes, timeout_s)
+    if len(raw) <= OFF_LOOP_BYTES:
+        return _judge(raw, wire)
+    return await asyncio.to_thread(_judge, raw, wire)
+
+
+def _judge(raw: bytes, wire: Wire) -> Ask:
     try:
         body = parse(raw, JUDGED)
         judged = wire.judge(body)

@@ -22,6 +22,22 @@ class Sink(Protocol):
     async def write(self, data: bytes) -> None: ...
 
 
+async def whole(reply: Reply, *, limit_bytes: int, is_stream: bool) -> bytes:
+    """Read an answer that is no stream of events: a JSON object, or an error in whatever shape the upstream gave it.
+
+    Raises UpstreamFault: it breaks off; it is no answer an API gives (a redirect, no JSON, no stream where one was asked
+    for); or it refuses the gateway's own credentials, which is no business of a tenant's and would name them.
+    """
+    status = reply.status
+    if status in (401, 403):
+        raise UpstreamFault("credentials", f"the upstream answered {status}: see UPSTREAM_API_KEY", reached=True)
+    body = await reply.read(limit_bytes)
+    if status < 400 and (status >= 300 or is_stream or body.lstrip()[:1] != b"{"):
+        expected = "a stream of events" if is_stream else "a JSON object"
+        raise UpstreamFault("protocol", f"the upstream answered {status} without {expected}", reached=True)
+    return body
+
+
 AT_ONCE_BYTES = 32_768
 """With nothing waiting, so much is taken without a pause (aiohttp's own mark is 64 KB)."""
 

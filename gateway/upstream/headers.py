@@ -23,10 +23,12 @@ _UP_DROPPED = HOP_BY_HOP | frozenset(
         # set anew, for the body and the connection that go up are the gateway's own
         b"host content-length content-type content-encoding accept-encoding expect http2-settings "
         # who the tenant is, and where it sits, is not the upstream's business
-        b"forwarded x-real-ip"
+        b"forwarded x-real-ip "
+        # what could be a key, or change the request, behind the gateway's back
+        b"x-goog-api-key x-auth-token x-original-url x-rewrite-url x-http-method x-http-method-override x-method-override"
     ).split()
 )
-_UP_DROPPED_PREFIXES = (b"x-forwarded-", b"x-gauger-")
+_UP_DROPPED_PREFIXES = (b"x-forwarded-", b"x-gauger-", b"x-internal-", b"x-envoy-", b"x-amz-")
 _UP_ADDED = ((b"content-type", b"application/json"), (b"accept-encoding", b"identity"))
 """identity: what the gateway cannot read in passing it cannot count."""
 

@@ -56,6 +56,8 @@ def parse_base_url(url: str) -> Origin:
     if not is_literal and not _is_name(host):
         raise SettingsError(f"the upstream URL {url!r} names no valid host; {_ALLOWED}")
     segments = parts.path.split("/")
+    if segments[-1] == "v1" or segments[-2:] == ["v1", ""]:
+        raise SettingsError(f"the upstream URL {url!r} ends with /v1: leave it out, for every request's path begins with it")
     if not _PATH.fullmatch(parts.path) or "." in segments or ".." in segments:
         raise SettingsError(f"the upstream URL {url!r} has a path with empty, '.' or '..' segments; {_ALLOWED}")
 

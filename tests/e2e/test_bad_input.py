@@ -164,6 +164,30 @@ def test_a_body_of_60_mb(gateway: Gateway, is_chunked: bool) -> None:
     assert _peak_bytes(gateway.process.pid) - before < limit_bytes + 2_000_000
 
 
+def test_refused_bodies_are_not_kept(gateway: Gateway) -> None:
+    """A refusal once held its body until the next collection, which is rare: ten bodies of 20 MB must not add up.
+
+    The refusal's traceback held the frame that held the refusal.
+    """
+    body = b'{"model":"demo-small","model":"' + b"x" * 20_000_000 + b'"}'
+    post(gateway, body)
+    before = _resident_bytes(gateway.process.pid)
+    for _ in range(10):
+        assert post(gateway, body)[0] == 400
+    assert _resident_bytes(gateway.process.pid) - before < 45_000_000
+
+
+def test_millions_of_little_things(gateway: Gateway) -> None:
+    """Refused by counting bytes, before a parser would spend seconds on them."""
+    keys = b",".join(b'"k%d":0' % number for number in range(500_000))
+    status, answer = post(gateway, GOOD[:-1] + b',"x":{' + keys + b"}}")
+    assert (status, "strings and keys" in json.loads(answer)["error"]["message"]) == (400, True)
+    status, answer = post(gateway, GOOD[:-1] + b',"x":[' + b"0," * 2_000_000 + b"0]}")
+    assert (status, "items" in json.loads(answer)["error"]["message"]) == (400, True)
+    text = b'1,2,3 and \\"so\\": on,\\n' * 200_000
+    assert post(gateway, GOOD.replace(b"Hi", text), tenant="free")[0] == 200
+
+
 def test_nothing_was_counted(gateway: Gateway) -> None:
     """A refused request costs its tenant nothing."""
     before = gateway.usage("burst")["ten-a-minute"]["remaining"]

@@ -151,6 +151,15 @@ def test_an_upstreams_429_is_marked_as_its_own(chat: openai.OpenAI) -> None:
     assert refused.value.response.headers["retry-after"] == "7"
 
 
+@pytest.mark.parametrize("status", [401, 403])
+def test_the_upstreams_refusal_of_our_key_is_not_the_tenants(chat: openai.OpenAI, status: int) -> None:
+    """It once went down as it was, naming the operator's key: now it is the gateway's fault, and the tenant's key is good."""
+    with pytest.raises(openai.InternalServerError) as failed:
+        chat.chat.completions.create(model=f"demo-small?status={status}", messages=HELLO)
+    assert failed.value.status_code == 502
+    assert "gateway's own credentials" in str(failed.value)
+
+
 def test_credentials_stay_on_their_side(chat: openai.OpenAI, messages: anthropic.Anthropic, model: ModelServer) -> None:
     """The tenant's key does not go up, the upstream's key and account do not come down."""
     raw = chat.chat.completions.with_raw_response.create(model="demo-small", messages=HELLO)
