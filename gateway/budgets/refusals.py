@@ -54,7 +54,8 @@ def refusal(
     """
     index = worst(budgets, lines, standings)
     budget, line, standing = budgets[index], lines[index], standings[index]
-    if line.kind in ("bucket", "rolling") and standing.wait_us > 0 and line.a - standing.held < line.amount:
+    is_held_up = standing.held > 0 and line.a - standing.held < line.amount
+    if is_held_up and line.kind in ("bucket", "rolling") and standing.wait_us > 0:
         # However long one waits, it does not fit while those run: when they end is all that matters, and nobody knows it.
         standing = standing._replace(wait_us=min(standing.wait_us, WAIT_FOR_HOLDS_US))
     kind = "quota" if _is_quota(budget, standing.wait_us) else "rate_limit"

@@ -36,7 +36,13 @@ def full(used: int, wait_us: int, held: int = 0) -> Standing:
         (
             budget("out", meter="output_tokens", limit=1_000, burst=2_000), full(900, 24_000_001, 800), "rate_limit", 24_001,
             "Rate limit reached for demo-1 in tenant acme on output tokens per min [budget out]: "
-            "Limit 1000 (burst 2000), Used 1700, Requested 400. Please try again in 24.001s.",
+            "Limit 1000 (burst 2000), Used 1700, Requested 400. Please try again in 24.001s. "
+            "Requests that still run hold 800 of it.",
+        ),
+        (
+            budget("out", meter="output_tokens", limit=1_000), full(0, 12_000_000, 800), "rate_limit", 1_000,
+            "Rate limit reached for demo-1 in tenant acme on output tokens per min [budget out]: "
+            "Limit 1000, Used 800, Requested 400. Please try again in 1s. Requests that still run hold 800 of it.",
         ),
         (
             IN_FLIGHT, full(0, 1_000_000, held=5), "rate_limit", 1_000,
