@@ -28,13 +28,14 @@ _TABLE: dict[str, tuple[str, str | None, str | None]] = {
     "/v1/models": ("GET", None, None),
 }
 
+_READY: dict[tuple[str, str, str], Endpoint] = {}
 _QUERY = re.compile(r"[!\"$-~]*")
 """Visible ASCII without the fragment's mark: all that a request line may hold."""
 
 
 def family_of(headers: Mapping[str, str], raw_path: str) -> str:
     """In whose format to answer: by the path, else by what only one vendor's SDK sends."""
-    known = _TABLE.get(raw_path.partition("?")[0])
+    known = _TABLE.get(raw_path) or _TABLE.get(raw_path.partition("?")[0])
     if known is not None and known[1] is not None:
         return known[1]
     is_anthropic = "anthropic-version" in headers or raw_path.startswith("/v1/messages")
@@ -47,6 +48,9 @@ def route(method: str, raw_path: str, family: str) -> Endpoint:
     The path must be written exactly as in the table: no escapes, no double slashes, no dots, no absolute form. There is
     then nothing that one side could normalise and the other not. Raises Refusal (not_found; 405 for another method).
     """
+    ready = _READY.get((method, raw_path, family))
+    if ready is not None:  # most request lines have no query
+        return ready
     path, mark, query = raw_path.partition("?")
     known = _TABLE.get(path)
     if known is None:
@@ -60,3 +64,8 @@ def route(method: str, raw_path: str, family: str) -> Endpoint:
         message = "The query string holds characters that must be percent-encoded."
         raise Refusal("invalid_request", message, status=400, reason="bad_query")
     return Endpoint(path.removeprefix("/v1/"), family, wire, path.encode(), (mark + query).encode())
+
+
+for _path, (_method, _family, _) in _TABLE.items():
+    for _name in ("openai", "anthropic") if _family is None else (_family,):
+        _READY[_method, _path, _name] = route(_method, _path, _name)
