@@ -34,6 +34,7 @@ from gateway.upstream.pool import HttpUpstream
 
 log = structlog.get_logger()
 
+LOG_CLOSE_S = 2.0
 GC_THRESHOLD = 50_000
 """Allocations between collections: with `gc.freeze()` it takes 11 us off a request and halves the p99."""
 
@@ -126,7 +127,7 @@ async def serve(settings: Settings, environ: Mapping[str, str], *, on_ready: Cal
         lost = await tasks.drain(settings.drain)
         await upstream.close()
         log.info("stopped", unfinished_tasks=lost)
-    lines.flush()
+    lines.close(LOG_CLOSE_S)
 
 
 def open_upstream(settings: Settings) -> HttpUpstream:

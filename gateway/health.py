@@ -9,9 +9,9 @@ import asyncio
 from typing import Protocol
 
 import orjson
-from aiohttp import web
 
 from gateway.errors import StoreFault
+from gateway.whole import Whole
 
 PATHS = frozenset(("/healthz", "/readyz"))
 CHECK_AGAIN_S = 1.0
@@ -36,7 +36,7 @@ class Checks:
         self._checked_s = float("-inf")
         self._parts: dict[str, bool] = {}
 
-    async def answer(self, path: str) -> web.Response:
+    async def answer(self, path: str) -> Whole:
         if path == "/healthz":
             return _json(200, {"status": "alive"})
         now_s = asyncio.get_running_loop().time()
@@ -55,5 +55,5 @@ class Checks:
         return True
 
 
-def _json(status: int, body: dict[str, object]) -> web.Response:
-    return web.Response(status=status, body=orjson.dumps(body), content_type="application/json")
+def _json(status: int, body: dict[str, object]) -> Whole:
+    return Whole(status, [("Content-Type", "application/json")], orjson.dumps(body))

@@ -2,10 +2,10 @@
 
 Failure policy, the store first:
 - `reserve` fails (timeout, broken): the outcome is unknown, so a void of the same hold id is sent as soon as the store
-  answers again, and the request falls back on the local share (or is refused, where the operator chose so). After
-  `DOWN_AFTER_FAULTS` faults in a row the store is not asked for `DOWN_S`: nobody waits for a dead store twice.
+  answers again, and the request falls back on the local share (or is refused, where the operator chose so). From
+  the first fault on, one request in `DOWN_S` asks whether it is back; the others don't wait for it.
 - `renew` fails: the next round tries again; the lease outlives several rounds.
-- `settle` fails: repeated with growing pauses for up to `SETTLE_TRIES` tries (about ten minutes); it is idempotent on the
+- `settle` fails: repeated with growing pauses for up to `SETTLE_TRIES` tries (about seven minutes); it is idempotent on the
   hold id. If the process dies first, the lease runs out and what had been reported by then stays charged.
 """
 
@@ -24,8 +24,7 @@ from gateway.values import Outcome, Quote, Reserved, Usage
 
 log = structlog.get_logger()
 
-DOWN_AFTER_FAULTS = 3
-DOWN_S = 1.0
+DOWN_S = 5.0
 SETTLE_TRIES = 24
 SETTLE_PAUSE_MAX_S = 30.0
 
@@ -80,7 +79,6 @@ class Holds:
         self._lease_us = round(lease_s * 1_000_000)
         self._renew_every_s = renew_every_s
         self._open: set[Hold] = set()
-        self._faults = 0
         self._down_until_s = 0.0
         self.is_store_down = False
 
@@ -99,21 +97,27 @@ class Holds:
         ledger, is_local = self._ledger, False
         if now_s < self._down_until_s and self._fallback is not None:
             ledger, is_local = self._fallback, True
+        if self.is_store_down and not is_local:
+            self._down_until_s = now_s + DOWN_S  # this one finds out whether it is back; the others need not wait for it
         try:
             try:
                 reserved = await ledger.reserve(quote.hold_id, quote.tag, quote.lines, lease_us=self._lease_us)
             except WindowPassed as passed:  # a day or month began between our clock and the store's
                 quote = requote(passed.now_us)
                 reserved = await ledger.reserve(quote.hold_id, quote.tag, quote.lines, lease_us=self._lease_us)
-            if self._faults and not is_local:
+            if self.is_store_down and not is_local:
                 self._note_store_works()
         except StoreFault as fault:
-            self._note_fault(fault, now_s)
-            self._tasks.spawn(self._settle(ledger, quote, (0,) * len(quote.lines)), name="void")
-            if self._fallback is None or is_local:
+            if is_local or self._fallback is None:
                 raise
+            self._note_fault(fault)
+            self._tasks.spawn(self._settle(ledger, quote, (0,) * len(quote.lines)), name="void")
             ledger, is_local = self._fallback, True
-            reserved = await ledger.reserve(quote.hold_id, quote.tag, quote.lines, lease_us=self._lease_us)
+            try:
+                reserved = await ledger.reserve(quote.hold_id, quote.tag, quote.lines, lease_us=self._lease_us)
+            except WindowPassed as passed:  # this machine's clock and the store's differ across midnight
+                quote = requote(passed.now_us)
+                reserved = await ledger.reserve(quote.hold_id, quote.tag, quote.lines, lease_us=self._lease_us)
         except asyncio.CancelledError:
             # The client left while the store was asked: whether it holds is unknown.
             self._tasks.spawn(self._settle(ledger, quote, (0,) * len(quote.lines)), name="void")
@@ -148,15 +152,11 @@ class Holds:
                 pause_s = min(pause_s * 2, SETTLE_PAUSE_MAX_S)
 
     def _note_store_works(self) -> None:
-        self._faults = 0
-        if self.is_store_down:
-            self.is_store_down = False
-            log.warning("store_back", side="store")
+        self.is_store_down = False
+        self._down_until_s = 0.0
+        log.warning("store_back", side="store")
 
-    def _note_fault(self, fault: StoreFault, now_s: float) -> None:
-        self._faults += 1
-        if self._faults >= DOWN_AFTER_FAULTS:
-            self._down_until_s = now_s + DOWN_S
+    def _note_fault(self, fault: StoreFault) -> None:
         if not self.is_store_down:
             self.is_store_down = True
             log.error("store_lost", side="store", reason=str(fault), local_share=self._fallback is not None)
@@ -176,8 +176,11 @@ class Holds:
         if hold.is_closed or hold.ledger is None:
             return
         quote = hold.quote
-        posted = hold.progress() if hold.progress is not None else [line.certain for line in quote.lines]
         try:
+            posted = hold.progress() if hold.progress is not None else [line.certain for line in quote.lines]
             await hold.ledger.renew(quote.hold_id, quote.tag, quote.lines, posted, lease_us=self._lease_us)
         except StoreFault as fault:
             log.warning("renew_failed", hold=quote.hold_id.decode(), side="store", reason=str(fault))
+        except Exception as error:
+            # A bug that one stream meets must not end the renewals of all: they would lose their holds.
+            log.warning("renew_failed", hold=quote.hold_id.decode(), side="gateway", reason=type(error).__name__)

@@ -15,7 +15,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import queue
+import select
 import sys
+import threading
 from collections.abc import MutableMapping
 from datetime import UTC, datetime
 from typing import Any
@@ -28,54 +31,70 @@ BUFFER_MAX_BYTES = 4 * 1024 * 1024
 
 
 class LineBuffer:
-    """Where structlog writes; `run` empties it into a file descriptor in a thread."""
+    """Where structlog writes. `run` hands what has gathered to a thread, which alone may wait for the reader.
+
+    `_taken_bytes` is written by the loop's thread and `_written_bytes` by the other: their difference is what waits.
+    """
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._lines: list[bytes] = []
-        self._size_bytes = 0
+        self._blocks: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._taken_bytes = self._written_bytes = 0
         self._dropped = 0
-        self._is_buffering = False
 
     def write(self, line: bytes) -> None:
-        if self._size_bytes + len(line) > BUFFER_MAX_BYTES:
+        if self._taken_bytes - self._written_bytes + len(line) > BUFFER_MAX_BYTES:
             self._dropped += 1
             return
         self._lines.append(line)
-        self._size_bytes += len(line) + 1
-        if not self._is_buffering:
-            self.flush()
+        self._taken_bytes += len(line) + 1
+        if self._thread is None:
+            self._write_out(self._take())
 
     def _take(self) -> bytes:
-        if self._dropped:
-            self._lines.append(orjson.dumps({"event": "log_lines_dropped", "level": "error", "count": self._dropped}))
+        if self._dropped and self._taken_bytes - self._written_bytes < BUFFER_MAX_BYTES // 2:
+            line = orjson.dumps({"event": "log_lines_dropped", "level": "error", "count": self._dropped})
             self._dropped = 0
+            self._lines.append(line)
+            self._taken_bytes += len(line) + 1
         data = b"\n".join(self._lines) + b"\n" if self._lines else b""
-        self._lines, self._size_bytes = [], 0
+        self._lines = []
         return data
 
-    def flush(self) -> None:
-        """Write everything now. A reader that has gone (a closed pipe) is no reason to stop serving."""
-        data = self._take()
-        while data:
-            try:
-                data = data[os.write(self._fd, data) :]
-            except BlockingIOError:
-                continue
-            except OSError:
-                return
+    def _write_out(self, data: bytes) -> None:
+        """A reader that has gone (a closed pipe) is no reason to stop serving."""
+        size = len(data)
+        try:
+            while data:
+                try:
+                    data = data[os.write(self._fd, data) :]
+                except BlockingIOError:
+                    select.select((), (self._fd,), (), 1.0)
+        except OSError:
+            pass
+        self._written_bytes += size
+
+    def _work(self) -> None:
+        while (data := self._blocks.get()) is not None:
+            self._write_out(data)
 
     async def run(self) -> None:
-        """Flush for ever; on cancellation flush once more and end."""
-        self._is_buffering = True
-        try:
-            while True:
-                await asyncio.sleep(FLUSH_EVERY_S)
-                if self._lines:
-                    await asyncio.to_thread(self.flush)
-        finally:
-            self._is_buffering = False
-            self.flush()
+        """Hand lines over for ever."""
+        self._thread = threading.Thread(target=self._work, name="log", daemon=True)
+        self._thread.start()
+        while True:
+            await asyncio.sleep(FLUSH_EVERY_S)
+            if self._lines or self._dropped:
+                self._blocks.put(self._take())
+
+    def close(self, timeout_s: float) -> None:
+        """Write what is left, but wait for a reader that reads nothing no longer than this."""
+        self._blocks.put(self._take())
+        self._blocks.put(None)
+        if self._thread is not None:
+            self._thread.join(timeout_s)
 
 
 class _Logger:

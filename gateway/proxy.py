@@ -31,7 +31,7 @@ from gateway.phases.identify import identify
 from gateway.phases.read import read
 from gateway.phases.record import Timings, record
 from gateway.phases.shape import shape, shape_bare
-from gateway.upstream.base import Reply
+from gateway.upstream.base import NotSent, Reply
 from gateway.upstream.headers import return_headers
 from gateway.values import Ask, Caller, Ended, Limit, Outcome, Outgoing
 from gateway.whole import SERVER, Headers, Whole
@@ -39,6 +39,9 @@ from gateway.wires import FAMILIES, WIRES
 from gateway.wires.base import Family, Wire
 
 log = structlog.get_logger()
+
+CUT_EVENT_BELOW_BYTES = 32_768
+CUT_S = 5.0
 
 
 async def handle(request: web.BaseRequest, house: House) -> web.StreamResponse:
@@ -132,16 +135,13 @@ async def _exchange(
                 raise ConnectionResetError("the client has gone")
             await relay.stream(reply, reader, response, request.transport, unread_s=house.settings.read_timeout)
             ended = "complete"
-            if reader.failed:  # it said so itself, in the stream, and the SDK raises by it
-                ended, fault_kind = "upstream_died", "error_event"
-                log.warning("upstream_fault", id=request_id, side="upstream", fault=fault_kind, reason="an error event")
         else:
             body = await relay.whole(reply, limit_bytes=house.settings.answer_limit_bytes, is_stream=ask.is_stream)
             if reply.status < 400:
                 ended, usage, whole_bytes = "complete", wire.usage(body), len(body)
             else:
                 ended = "upstream_refused"
-            response = Whole(reply.status, headers, body)
+            response = Whole(reply.status, headers, body, unread_s=house.settings.read_timeout)
         timings.mark("relay")
         return response
     except UpstreamFault as fault:
@@ -153,9 +153,19 @@ async def _exchange(
         log.warning("upstream_fault", id=request_id, side="upstream", fault=fault.kind, reason=fault.message)
         await _cut(request, response, family.error_event(answer.refusal_of(fault), request_id))
         return response
-    except (asyncio.CancelledError, ConnectionError):
-        ended = "client_left"
+    except (asyncio.CancelledError, ConnectionError) as left:
+        ended = "upstream_unreached" if isinstance(left, NotSent) else "client_left"
+        if response is not None and request.transport is not None:
+            request.transport.abort()  # at a stop: a plain close would look like an end to HTTP/1.0
         raise
+    except Exception as error:
+        if reply is None and isinstance(error, ValueError):
+            ended = "upstream_unreached"  # no such request can be written
+        if response is None:
+            raise
+        log.error("internal_error", id=request_id, side="gateway", exc=answer.trace(error))
+        await _cut(request, response, family.error_event(answer.internal(), request_id))
+        return response
     finally:
         if reply is not None:
             reply.close()
@@ -195,9 +205,13 @@ def _is_event_stream(reply: Reply) -> bool:
 
 async def _cut(request: web.BaseRequest, response: web.StreamResponse, event: bytes) -> None:
     """Say in the stream's own protocol that it broke, then close without the end that would make it look whole."""
-    try:
-        await response.write(event)
-    except ConnectionError:
+    client = request.transport
+    if client is None:
         return
-    if request.transport is not None:
-        request.transport.close()
+    if client.get_write_buffer_size() < CUT_EVENT_BELOW_BYTES:  # then writing does not wait
+        try:
+            await response.write(event)
+        except ConnectionError:
+            return
+    client.close()
+    asyncio.get_running_loop().call_later(CUT_S, client.abort)  # closing waits for a client that reads nothing

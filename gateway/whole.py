@@ -7,14 +7,18 @@ parsing the request did; what a proxy answers is known already.
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Coroutine
 from http import HTTPStatus
+from typing import Any
 
 from aiohttp import HttpVersion11, web
 
 SERVER = "gauger"
 """Instead of the versions that aiohttp would tell everybody."""
-DRAIN_ABOVE_BYTES = 65_536
+UNREAD_S = 120.0
+"""How long an answer may lie unread where nobody says otherwise."""
 
 Headers = list[tuple[str, str]]
 _REASONS = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
@@ -24,7 +28,10 @@ _date = (0, "")
 class Whole(web.StreamResponse):
     """A status, headers and a body that are all there. Content-Length, Date, Server and Connection are added here."""
 
-    def __init__(self, status: int, headers: Headers, body: bytes) -> None:  # the base's state is for streams: not made
+    def __init__(  # the base's state is for streams: it is not made
+        self, status: int, headers: Headers, body: bytes, *, unread_s: float = UNREAD_S
+    ) -> None:
+        self._unread_s = unread_s
         self._whole_status = status
         self._head = headers
         self._whole_body = body
@@ -47,7 +54,7 @@ class Whole(web.StreamResponse):
         self._request = request
 
     async def write_eof(self, data: bytes = b"") -> None:
-        """Write it all. Raises ConnectionResetError when the client has gone."""
+        """Write it all. Raises ConnectionResetError when the client has gone, or reads nothing for `unread_s`."""
         request = self._request
         transport = None if request is None else request.transport
         if request is None or transport is None or transport.is_closing():
@@ -65,9 +72,21 @@ class Whole(web.StreamResponse):
         ends = len(lines) + 2  # the line of three has three
         if head.count("\n") != ends or head.count("\r") != ends:
             raise ValueError("a header value holds a line break")
-        transport.write(head.encode("latin-1", "replace") + body)
-        if len(body) > DRAIN_ABOVE_BYTES:
-            await request.writer.drain()
+        data = head.encode("latin-1", "replace")
+        transport.write(data if request.method == "HEAD" else data + body)
+        if transport.get_write_buffer_size():
+            # It reads slower than we write. A client that pipelines requests and reads no answer must not fill our memory.
+            await in_time(request.writer.drain(), transport, self._unread_s)
+
+
+async def in_time(waiting: Coroutine[Any, Any, None], client: asyncio.Transport, unread_s: float) -> None:
+    """Wait for a client to read on; cut it off after `unread_s`. Raises ConnectionResetError then."""
+    try:
+        async with asyncio.timeout(unread_s):
+            await waiting
+    except TimeoutError:
+        client.abort()
+        raise ConnectionResetError(f"the client read nothing for {unread_s:g} s") from None
 
 
 def http_date() -> str:

@@ -8,10 +8,12 @@ hold with it. Nothing here ends a stream that its upstream did not end.
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from collections.abc import Coroutine
+from typing import Any, Protocol
 
 from gateway.errors import UpstreamFault
 from gateway.upstream.base import Reply
+from gateway.whole import in_time
 from gateway.wires.base import StreamReader
 from gateway.wires.sse import EventTooLong
 
@@ -19,7 +21,9 @@ from gateway.wires.sse import EventTooLong
 class Sink(Protocol):
     """The client's side: `aiohttp.web.StreamResponse`. `write` waits while the client reads slower than we send."""
 
-    async def write(self, data: bytes) -> None: ...
+    def write(self, data: bytes) -> Coroutine[Any, Any, None]: ...
+
+    def write_eof(self) -> Coroutine[Any, Any, None]: ...
 
 
 async def whole(reply: Reply, *, limit_bytes: int, is_stream: bool) -> bytes:
@@ -55,19 +59,14 @@ async def stream(reply: Reply, reader: StreamReader, sink: Sink, client: asyncio
                 if len(data) <= AT_ONCE_BYTES and client.get_write_buffer_size() == 0:
                     await write(data)
                 else:
-                    await _write_in_time(data, sink, client, unread_s)
+                    await in_time(sink.write(data), client, unread_s)
     except EventTooLong as error:
         raise UpstreamFault("protocol", str(error), reached=True) from None
     if data := reader.flush():
-        await _write_in_time(data, sink, client, unread_s)
-    if not (reader.is_finished or reader.failed):
-        raise UpstreamFault("broken", "The upstream ended its stream without the end its protocol has.", reached=True)
-
-
-async def _write_in_time(data: bytes, sink: Sink, client: asyncio.Transport, unread_s: float) -> None:
-    try:
-        async with asyncio.timeout(unread_s):
-            await sink.write(data)
-    except TimeoutError:
-        client.abort()
-        raise ConnectionResetError(f"the client read nothing for {unread_s:g} s") from None
+        await in_time(sink.write(data), client, unread_s)
+    if reader.failed:
+        # Not every error event makes both SDKs raise (some servers invent their own): ours does, and the cut after it.
+        raise UpstreamFault("error_event", "the upstream reported an error in mid-stream", reached=True)
+    if not reader.is_finished:
+        raise UpstreamFault("broken", "the upstream ended its stream without the end its protocol has", reached=True)
+    await in_time(sink.write_eof(), client, unread_s)

@@ -28,7 +28,7 @@ def charge(quote: Quote, outcome: Outcome, delivered_tokens: int) -> Usage | Non
     """The usage to post; None: void. `delivered_tokens`: the estimate of what went out, for an incomplete count."""
     if outcome.ended == "upstream_unreached":
         return None
-    if outcome.ended == "upstream_refused":
+    if outcome.upstream_status >= 400:  # however the rest of its answer went
         return None if outcome.upstream_status == 429 or outcome.upstream_status >= 500 else NOTHING
     usage = outcome.usage
     if usage is not None and usage.is_complete:

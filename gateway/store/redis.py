@@ -85,10 +85,11 @@ class RedisLedger:
         script, keys = self._scripts.reserve, _keys(hold_id, tag, packed.owners)
         head: tuple[Argument, ...] = (b"EVALSHA", script.sha, len(keys), *keys)
         command = (*head, lease_us, packed.lines, packed.names, hold_id)
+        began_us = self._clock_us()
         try:  # as `_run`, without its coroutine: every request comes this way
             reply = await self._connection.send(command)
         except (ReplyFault, ConnectionLost) as fault:
-            reply = await self._again(script, command, fault)
+            reply = await self._again(script, command, fault, began_us)
         return self._reserved(reply, packed)
 
     async def renew(self, hold_id: bytes, tag: bytes, lines: Sequence[Line], posted: Sequence[int], *, lease_us: int) -> bool:
@@ -155,12 +156,15 @@ class RedisLedger:
 
     async def _run(self, script: Script, keys: list[bytes], args: tuple[Argument, ...]) -> Any:
         command = (b"EVALSHA", script.sha, len(keys), *keys, *args)
+        began_us = self._clock_us()
         try:
             return await self._connection.send(command)
         except (ReplyFault, ConnectionLost) as fault:
-            return await self._again(script, command, fault)
+            return await self._again(script, command, fault, began_us)
 
-    async def _again(self, script: Script, command: tuple[Argument, ...], fault: ReplyFault | ConnectionLost) -> Any:
+    async def _again(
+        self, script: Script, command: tuple[Argument, ...], fault: ReplyFault | ConnectionLost, began_us: int
+    ) -> Any:
         """Once more, where that can help; raises the fault where it cannot."""
         send = self._connection.send
         if isinstance(fault, ReplyFault):
@@ -172,7 +176,7 @@ class RedisLedger:
             return (await asyncio.gather(loading, send(command)))[1]
         # It may have run: every verb is idempotent on the hold's id. The new connection has the scripts.
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(max(0.0, self._timeout_s - (self._clock_us() - began_us) / 1e6)):
                 return await send(command)
         except TimeoutError:
             raise fault from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import NamedTuple, Protocol
 
 
@@ -14,6 +15,10 @@ class Timeouts(NamedTuple):
     between_chunks_s: float = 120.0
     """Longest silence inside a body."""
     total_s: float = 3600.0
+
+
+class NotSent(asyncio.CancelledError):
+    """`send` was cancelled before a byte of the request was written: the upstream was never reached."""
 
 
 class Reply(Protocol):

@@ -17,7 +17,7 @@ import math
 import ssl as tls
 
 from gateway.errors import SettingsError, UpstreamFault
-from gateway.upstream.base import Timeouts
+from gateway.upstream.base import NotSent, Timeouts
 from gateway.upstream.connection import Connection
 from gateway.upstream.dial import Dialler
 from gateway.upstream.origin import parse_base_url
@@ -92,7 +92,10 @@ class HttpUpstream:
             reply = connection.begin(head, body, now=now, total_at=total_at)
             if reply is not None:
                 return await reply.answered()
-        connection = await self._connect(loop)
+        try:
+            connection = await self._connect(loop)
+        except asyncio.CancelledError:
+            raise NotSent from None
         reply = connection.begin(head, body, now=loop.time(), total_at=total_at)
         if reply is None:
             raise UpstreamFault("connect", f"{self.where} closed a new connection at once", reached=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -58,6 +59,32 @@ def test_a_stream_that_is_not_read(fresh: Callable[..., Gateway], model: ModelSe
     assert line["ended"] == "client_left"
     assert model.over(model.last()) == "client_left"
     assert gateway.usage("parallel")["in-flight"]["held"] == 0
+
+
+def test_whole_answers_that_are_not_read(fresh: Callable[..., Gateway]) -> None:
+    """One socket once filled the memory: it asked, pipelined, and read nothing."""
+    gateway = fresh("--read-timeout", "1s")
+    before = resident_bytes(gateway)
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=3) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        with contextlib.suppress(OSError):  # cut off, or no longer read
+            for _ in range(400):
+                connection.sendall(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n" * 1000)
+    assert resident_bytes(gateway) - before < 10_000_000
+
+
+def test_head_has_no_body(gateway: Gateway) -> None:
+    """Or the next answer on the connection would begin in its middle."""
+    request = b"HEAD /x HTTP/1.1\r\nHost: x\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as connection:
+        connection.sendall(request)
+        answer = b""
+        while block := connection.recv(65_536):
+            answer += block
+    first, _, second = answer.partition(b"\r\n\r\n")
+    assert first.startswith(b"HTTP/1.1 404 ")
+    assert second.startswith(b"HTTP/1.1 200 ")
+    assert b"aiohttp" not in answer
 
 
 def test_expect_100_continue(gateway: Gateway) -> None:
@@ -131,6 +158,58 @@ def test_a_lost_store_can_refuse(fresh: Callable[..., Gateway]) -> None:
         assert raw(gateway, b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")[0] == 200
     finally:
         os.kill(store_pid(gateway), signal.SIGCONT)
+
+
+def test_a_client_that_leaves_while_the_upstream_is_dialled(contract_dir: Path, fresh: Callable[..., Gateway]) -> None:
+    """Nothing was sent, so nothing is charged."""
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(0)
+        fillers = [socket.socket() for _ in range(4)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(deaf.getsockname())
+        first = fresh()
+        gateway = Gateway(contract_dir, f"http://127.0.0.1:{deaf.getsockname()[1]}", first.data, wait=False)
+        try:
+            eventually(lambda: any(line["event"] == "serving" for line in gateway.log()))
+            with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as connection:
+                connection.sendall(head("burst", len(GOOD)) + GOOD)
+                eventually(lambda: first.usage("burst")["ten-a-minute"]["remaining"] == 9)
+            assert gateway.record()["ended"] == "upstream_unreached"
+            eventually(lambda: first.usage("burst")["ten-a-minute"]["remaining"] == 10)
+        finally:
+            gateway.close()
+            for filler in fillers:
+                filler.close()
+
+
+def test_a_full_log_does_not_hold_up_the_stop(contract_dir: Path, model: ModelServer, fresh: Callable[..., Gateway]) -> None:
+    """Nobody reads the gateway's standard output: it serves, and it stops."""
+    first = fresh()
+    listen = socket.create_server(("127.0.0.1", 0))
+    port = listen.getsockname()[1]
+    listen.close()
+    command = [sys.executable, "-m", "gateway.cli.main", "serve", "--policies", str(contract_dir), "--upstream", model.url]
+    command += ["--listen", f"127.0.0.1:{port}", "--data", str(first.data), "--drain", "1s"]
+    with subprocess.Popen(command, env=environ(), stdout=subprocess.PIPE) as process:
+
+        def answers() -> bool:
+            try:
+                with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
+                    connection.sendall(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n" * 500)
+                    return connection.recv(100).startswith(b"HTTP/1.1 404 ")
+            except OSError:
+                return False
+
+        eventually(answers, 20)
+        assert all(answers() for _ in range(3))  # more lines than a pipe holds
+        process.terminate()
+        assert process.wait(20) == 0
+
+
+def resident_bytes(gateway: Gateway) -> int:
+    return int(Path(f"/proc/{gateway.process.pid}/statm").read_text().split()[1]) * 4096
 
 
 def store_pid(gateway: Gateway) -> int:
