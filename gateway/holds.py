@@ -5,6 +5,8 @@ Failure policy, the store first:
   answers again, and the request falls back on the local share (or is refused, where the operator chose so). From
   the first fault on, one request in `DOWN_S` asks whether it is back; the others don't wait for it.
 - `renew` fails: the next round tries again; the lease outlives several rounds.
+- `extend` fails: the stream goes on as if more were held; nobody is cut off because the store is gone, and the settlement may
+  go into debt. A hold that is no longer open can't be extended.
 - `settle` fails: repeated with growing pauses for up to `SETTLE_TRIES` tries (about seven minutes); it is idempotent on the
   hold id. If the process dies first, the lease runs out and what had been reported by then stays charged.
 """
@@ -43,6 +45,8 @@ class Hold:
     """What has been used so far, for each line: set once a stream runs, posted at every renewal."""
     _on_close: Callable[[Hold, Sequence[int]], None] = field(default=lambda _hold, _actual: None)
     is_closed: bool = False
+    extension: Reserved | None = None
+    """What the last extension that was refused found."""
     outcome: Outcome | None = None
     """What came of the request, once it has ended."""
     charged: Usage | None = None
@@ -126,6 +130,23 @@ class Holds:
         if reserved.admitted:
             self._open.add(hold)
         return hold
+
+    async def extend(self, hold: Hold, quote: Quote) -> bool:
+        """Hold what `quote` says: the hold's own, with larger lines. False: it does not fit, see `hold.extension`."""
+        if hold.is_closed:
+            return False
+        hold.extension = None
+        if hold.ledger is not None:
+            try:
+                reserved = await hold.ledger.extend(quote.hold_id, quote.tag, quote.lines, lease_us=self._lease_us)
+            except StoreFault as fault:
+                log.warning("renew_failed", hold=quote.hold_id.decode(), side="store", reason=str(fault))
+            else:
+                if not reserved.admitted:
+                    hold.extension = reserved
+                    return False
+        hold.quote = quote
+        return True
 
     def _close(self, hold: Hold, actual: Sequence[int]) -> None:
         self._open.discard(hold)

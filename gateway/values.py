@@ -28,6 +28,24 @@ class Caller(NamedTuple):
     plan: str
 
 
+class Extent(NamedTuple):
+    """What a request comes to beside its tokens. The defaults are an ordinary request's."""
+
+    requests: int = 1
+    """0: counted by a meter of its own (`counts`); a batch of a hundred: 100."""
+    counts: int = 0
+    """Token counts asked for (count_tokens): cheap, so they are no requests."""
+    upload_bytes: int = 0
+    """Bytes of files sent up (audio, images to edit, files)."""
+    audio_seconds: int = 0
+    """Seconds of audio heard or spoken, rounded up."""
+    images: int = 0
+    """Images to be made."""
+
+
+ORDINARY = Extent()
+
+
 class Ask(NamedTuple):
     """What is asked, after `read`: the parsed body and what the gateway judged in it.
 
@@ -51,6 +69,7 @@ class Ask(NamedTuple):
     """The client itself asked for usage in the stream; when False, what the gateway asked for is hidden from it."""
     end_user: str
     """The end user's identifier as the client gave it; "" when it gave none. Never logged or stored unhashed."""
+    extent: Extent = ORDINARY
 
 
 class Line(NamedTuple):
@@ -141,6 +160,9 @@ class Quote(NamedTuple):
     counts_cached_input: bool
     budgets: tuple[Budget, ...]
     lines: tuple[Line, ...]
+    extent: Extent = ORDINARY
+    bound_tokens: int = 0
+    """Output tokens that may come in all: more than `output_tokens` where a stream holds only some way ahead."""
 
 
 class Outgoing(NamedTuple):
@@ -166,7 +188,10 @@ class Usage(NamedTuple):
     is_complete: bool
 
 
-Ended = Literal["complete", "client_left", "upstream_died", "upstream_refused", "upstream_unreached", "gateway_failed"]
+Ended = Literal["complete", "cut", "client_left", "upstream_died", "upstream_refused", "upstream_unreached", "gateway_failed"]
+Cut = Literal["limit", "budget", "filter", ""]
+"""Why the gateway ended an answer itself, in its protocol: it reached its limit, its budget ran out, or it said what must not
+leave. "": it did not."""
 
 
 class Outcome(NamedTuple):
@@ -183,3 +208,6 @@ class Outcome(NamedTuple):
     """Content bytes passed on to the client."""
     fault: str = ""
     """The upstream fault's kind, where there was one."""
+    cut: Cut = ""
+    extent: Extent | None = None
+    """What it came to beside its tokens, where that differs from what was quoted."""

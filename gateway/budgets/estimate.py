@@ -158,6 +158,13 @@ class Estimator:
             return max(events, -(-content_bytes * known.tokens // known.content_bytes))
         return max(events, -(-content_bytes // COLD_BYTES_PER_TOKEN.get(family, _COLD_BYTES_PER_TOKEN_DEFAULT)))
 
+    def tokens_to_bytes(self, model: str, family: str, tokens: int) -> int:
+        """The most content bytes that `delivered_tokens` takes for no more than so many tokens, events aside."""
+        known = self._delivered.get(model)
+        if known is not None and known.content_bytes >= _DELIVERED_BYTES_MIN:
+            return tokens * known.content_bytes // max(1, known.tokens)
+        return tokens * COLD_BYTES_PER_TOKEN.get(family, _COLD_BYTES_PER_TOKEN_DEFAULT)
+
     def learn_delivered(self, model: str, _events: int, content_bytes: int, output_tokens: int) -> None:
         """A complete stream: what it delivered and what the upstream counted for it."""
         if content_bytes <= 0 or output_tokens <= 0:

@@ -20,7 +20,7 @@ from typing import Literal, NamedTuple
 from gateway.budgets.meters import METERS, Terms
 from gateway.budgets.windows import Calendar, calendar_window
 from gateway.policy.model import Budget
-from gateway.values import Caller, Limit, Line, Standing
+from gateway.values import ORDINARY, Caller, Extent, Limit, Line, Standing
 
 _US = 1_000_000
 _OWNER_BYTES = 10
@@ -89,8 +89,8 @@ class _Step(NamedTuple):
     calendar: Calendar | None
     timezone: str
     enforce: bool
-    quote: Callable[[int, int, Terms], int]
-    certain: Callable[[int, int, Terms], int]
+    quote: Callable[[int, int, Terms, Extent], int]
+    certain: Callable[[int, int, Terms, Extent], int]
 
 
 class LinePlan(NamedTuple):
@@ -152,7 +152,14 @@ def _shape(budget: Budget) -> tuple[int, int, int]:
 
 
 def lines(
-    plan: LinePlan, *, input_tokens: int, output_tokens: int, terms: Terms, now_us: int, end_user: str
+    plan: LinePlan,
+    *,
+    input_tokens: int,
+    output_tokens: int,
+    terms: Terms,
+    now_us: int,
+    end_user: str,
+    extent: Extent = ORDINARY,
 ) -> tuple[Line, ...]:
     """The lines of one request at `now_us` of the store's clock.
 
@@ -164,8 +171,8 @@ def lines(
     for owner, user_owner, name, kind, a, b, c, calendar, timezone, enforce, quote, certain in plan.steps:
         if calendar is not None:
             b, c = calendar_window(now_us, calendar, timezone)
-        amount = quote(input_tokens, output_tokens, terms)
-        sure = certain(input_tokens, output_tokens, terms)
+        amount = quote(input_tokens, output_tokens, terms, extent)
+        sure = certain(input_tokens, output_tokens, terms, extent)
         made.append(Line(owner or owners[user_owner], name, kind, a, b, c, enforce, amount, sure))
     return tuple(made)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from gateway.policy.model import Budget, MeterName, Price
-from gateway.values import Usage
+from gateway.values import Extent, Usage
 
 AMOUNT_MAX = 2**50
 """Above any limit a policy can write, and below 2**53 for a store that adds in doubles: a caller that asks for
@@ -30,16 +30,16 @@ class Terms(NamedTuple):
 
 
 class Meter(NamedTuple):
-    """One thing a budget can count. `quote` and `certain` take (input_tokens, output_tokens, terms)."""
+    """One thing a budget can count. `quote` and `certain` take (input_tokens, output_tokens, terms, extent)."""
 
     name: MeterName
     unit: str
     """Of every amount of it, in machine-readable output."""
-    quote: Callable[[int, int, Terms], int]
+    quote: Callable[[int, int, Terms, Extent], int]
     """The worst case: what to hold."""
-    certain: Callable[[int, int, Terms], int]
+    certain: Callable[[int, int, Terms, Extent], int]
     """The part that is charged even if the gateway dies in mid-flight."""
-    actual: Callable[[Usage, Terms], int]
+    actual: Callable[[Usage, Terms, Extent], int]
     """What it came to. Never below 0, whatever nonsense an upstream reports."""
     label: str
     """Its word in messages."""
@@ -86,23 +86,42 @@ def _bounded(amount: int) -> int:
     return AMOUNT_MAX if amount > AMOUNT_MAX else amount if amount > 0 else 0
 
 
-def _one(_input_tokens: int, _output_tokens: int, _terms: Terms) -> int:
+def _one(_input_tokens: int, _output_tokens: int, _terms: Terms, _extent: Extent) -> int:
     return 1
 
 
-def _zero(_input_tokens: int, _output_tokens: int, _terms: Terms) -> int:
+def _part(name: str) -> Callable[[int, int, Terms, Extent], int]:
+    """A part of the extent, known before the request is sent."""
+    index = Extent._fields.index(name)
+
+    def part(_input_tokens: int, _output_tokens: int, _terms: Terms, extent: Extent) -> int:
+        return _bounded(extent[index])
+
+    return part
+
+
+def _part_actual(name: str) -> Callable[[Usage, Terms, Extent], int]:
+    index = Extent._fields.index(name)
+
+    def part(_usage: Usage, _terms: Terms, extent: Extent) -> int:
+        return _bounded(extent[index])
+
+    return part
+
+
+def _zero(_input_tokens: int, _output_tokens: int, _terms: Terms, _extent: Extent) -> int:
     return 0
 
 
-def _input(input_tokens: int, _output_tokens: int, _terms: Terms) -> int:
+def _input(input_tokens: int, _output_tokens: int, _terms: Terms, _extent: Extent) -> int:
     return _bounded(input_tokens)
 
 
-def _output(_input_tokens: int, output_tokens: int, _terms: Terms) -> int:
+def _output(_input_tokens: int, output_tokens: int, _terms: Terms, _extent: Extent) -> int:
     return _bounded(output_tokens)
 
 
-def _total(input_tokens: int, output_tokens: int, _terms: Terms) -> int:
+def _total(input_tokens: int, output_tokens: int, _terms: Terms, _extent: Extent) -> int:
     return _bounded(input_tokens + output_tokens)
 
 
@@ -111,7 +130,7 @@ def _worst_input_price(price: Price) -> int:
     return max(price.input, price.cached_input, price.cache_write)
 
 
-def _cost_quote(input_tokens: int, output_tokens: int, terms: Terms) -> int:
+def _cost_quote(input_tokens: int, output_tokens: int, terms: Terms, _extent: Extent) -> int:
     price = terms.price
     if price is None:
         return 0
@@ -119,15 +138,11 @@ def _cost_quote(input_tokens: int, output_tokens: int, terms: Terms) -> int:
     return _bounded((nano + _ROUND_UP) // _PRICED_TOKENS)
 
 
-def _cost_certain(input_tokens: int, _output_tokens: int, terms: Terms) -> int:
-    return _cost_quote(input_tokens, 0, terms)
+def _cost_certain(input_tokens: int, _output_tokens: int, terms: Terms, extent: Extent) -> int:
+    return _cost_quote(input_tokens, 0, terms, extent)
 
 
-def _one_actual(_usage: Usage, _terms: Terms) -> int:
-    return 1
-
-
-def _zero_actual(_usage: Usage, _terms: Terms) -> int:
+def _zero_actual(_usage: Usage, _terms: Terms, _extent: Extent) -> int:
     return 0
 
 
@@ -136,19 +151,19 @@ def _counted_input(usage: Usage, terms: Terms) -> int:
     return total if terms.counts_cached_input else total - min(max(usage.cached_input_tokens, 0), total)
 
 
-def _input_actual(usage: Usage, terms: Terms) -> int:
+def _input_actual(usage: Usage, terms: Terms, _extent: Extent) -> int:
     return _bounded(_counted_input(usage, terms))
 
 
-def _output_actual(usage: Usage, _terms: Terms) -> int:
+def _output_actual(usage: Usage, _terms: Terms, _extent: Extent) -> int:
     return _bounded(usage.output_tokens)
 
 
-def _total_actual(usage: Usage, terms: Terms) -> int:
+def _total_actual(usage: Usage, terms: Terms, _extent: Extent) -> int:
     return _bounded(_counted_input(usage, terms) + max(usage.output_tokens, 0))
 
 
-def _cost_actual(usage: Usage, terms: Terms) -> int:
+def _cost_actual(usage: Usage, terms: Terms, _extent: Extent) -> int:
     price = terms.price
     if price is None:
         return 0
@@ -168,12 +183,19 @@ def _cost_actual(usage: Usage, terms: Terms) -> int:
 
 
 _ALL = (
-    Meter("requests", "requests", _one, _one, _one_actual, "requests"),
+    Meter("requests", "requests", _part("requests"), _part("requests"), _part_actual("requests"), "requests"),
     Meter("input_tokens", "tokens", _input, _input, _input_actual, "input tokens"),
     Meter("output_tokens", "tokens", _output, _zero, _output_actual, "output tokens"),
     Meter("total_tokens", "tokens", _total, _input, _total_actual, "tokens"),
     Meter("cost", "nano_usd", _cost_quote, _cost_certain, _cost_actual, "USD"),
     # Held while the request runs, and then as if it had never been.
     Meter("concurrency", "concurrent_requests", _one, _zero, _zero_actual, "concurrent requests"),
+    Meter("counts", "requests", _part("counts"), _part("counts"), _part_actual("counts"), "token counts"),
+    Meter(
+        "upload_bytes", "bytes", _part("upload_bytes"), _part("upload_bytes"), _part_actual("upload_bytes"), "uploaded bytes"
+    ),
+    # How long a recording is, is known when it has been heard: until then it is estimated by its bytes.
+    Meter("audio_seconds", "seconds", _part("audio_seconds"), _zero, _part_actual("audio_seconds"), "seconds of audio"),
+    Meter("images", "images", _part("images"), _zero, _part_actual("images"), "images"),
 )
 METERS: Mapping[MeterName, Meter] = {meter.name: meter for meter in _ALL}

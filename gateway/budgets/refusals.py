@@ -46,9 +46,17 @@ def worst(budgets: Sequence[Budget], lines: Sequence[Line], standings: Sequence[
 
 
 def refusal(
-    budgets: Sequence[Budget], lines: Sequence[Line], standings: Sequence[Standing], *, model: str, tenant: str
+    budgets: Sequence[Budget],
+    lines: Sequence[Line],
+    standings: Sequence[Standing],
+    *,
+    model: str,
+    tenant: str,
+    floor_tokens: int | None = None,
 ) -> Refusal:
     """The refusal of a request that did not fit, naming its worst budget.
+
+    `floor_tokens`: the request might have been shortened, but not to fewer output tokens than these.
 
     `used` in the message counts what open requests hold, for so it was judged.
     """
@@ -59,9 +67,12 @@ def refusal(
         # However long one waits, it does not fit while those run: when they end is all that matters, and nobody knows it.
         standing = standing._replace(wait_us=min(standing.wait_us, WAIT_FOR_HOLDS_US))
     kind = "quota" if _is_quota(budget, standing.wait_us) else "rate_limit"
+    message = _message(kind, budget, line, standing, _printable(model), tenant)
+    if floor_tokens is not None:
+        message += f" Not even {floor_tokens} output tokens fit."
     return Refusal(
         kind,
-        _message(kind, budget, line, standing, _printable(model), tenant),
+        message,
         status=429,
         retry_after_ms=None if standing.wait_us == _NEVER else -(-standing.wait_us // 1000),
         meter=budget.meter,

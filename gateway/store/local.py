@@ -15,54 +15,15 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from gateway.errors import StoreFault
-from gateway.store.counters import DAY_US, HOUR_US, State, post, stand
+from gateway.store.counters import DAY_US, HOUR_US, MOST, Posted, State, post, stand
 from gateway.store.encoding import pack_amounts, pack_lines
+from gateway.store.local_state import RECORD_KEPT_US, TTL_MAX_US, Owner, Record, Tag
 from gateway.store.ports import WindowPassed
-from gateway.values import Line, Reserved
+from gateway.values import Line, Reserved, Standing
 
-_TTL_MAX_US = 400 * DAY_US
-_RECORD_KEPT_US = _TTL_MAX_US + 2 * HOUR_US
 _SETTLED_KEPT_US, _SWEPT_KEPT_US = 600_000_000, 2 * DAY_US
 _SWEEP_MAX, _SWEEP_MAX_STANDINGS = 256, 1024
 _PURGE_EVERY_US = HOUR_US // 4
-
-
-class _Owner:
-    """One owner's budgets, by field; its life as in `lua/common.lua`."""
-
-    __slots__ = ("born_us", "expires_us", "due_us", "states")
-
-    def __init__(self, now_us: int) -> None:
-        self.born_us = now_us
-        self.expires_us = 0
-        self.due_us = now_us + HOUR_US
-        self.states: dict[bytes, State] = {}
-
-
-class _Record:
-    """One hold."""
-
-    __slots__ = ("is_open", "opened_us", "lines", "posted", "slots", "lease_end_us", "kept_until_us")
-
-    def __init__(self, opened_us: int, lines: Sequence[Line], posted: list[int], slots: list[int], lease_us: int) -> None:
-        self.is_open = True
-        self.opened_us = opened_us
-        self.lines = lines
-        self.posted = posted
-        self.slots = slots
-        self.lease_end_us = opened_us + lease_us
-        self.kept_until_us = opened_us + lease_us + _RECORD_KEPT_US
-
-
-class _Tag:
-    """One tag's holds. `records` has None for a tombstone; `leases` may name holds that have moved on."""
-
-    __slots__ = ("records", "open_count", "leases")
-
-    def __init__(self) -> None:
-        self.records: dict[bytes, _Record | None] = {}
-        self.open_count = 0
-        self.leases: list[tuple[int, bytes]] = []
 
 
 class _Plan(NamedTuple):
@@ -84,8 +45,8 @@ class LocalLedger:
             raise ValueError(f"share is {share}: allowed is more than 0, at most 1")
         self._share = share
         self._now_us = now_us
-        self._owners: dict[bytes, _Owner] = {}
-        self._tags: dict[bytes, _Tag] = {}
+        self._owners: dict[bytes, Owner] = {}
+        self._tags: dict[bytes, Tag] = {}
         self._closed: dict[int, deque[tuple[int, bytes, bytes]]] = {_SETTLED_KEPT_US: deque(), _SWEPT_KEPT_US: deque()}
         self._purge_at_us = 0
 
@@ -98,7 +59,7 @@ class LocalLedger:
         lines = self._scaled(lines)
         self._purge(now_us)
         plan = self._work_out(lines, now_us, lease_us)
-        holds = self._tags.setdefault(tag, _Tag())
+        holds = self._tags.setdefault(tag, Tag())
         swept = 0
         if not plan.standing.admitted or plan.is_passed or plan.is_due:
             swept = self._sweep(tag, now_us, _SWEEP_MAX)
@@ -114,7 +75,7 @@ class LocalLedger:
             return self._known(holds.records[hold_id], lines, now_us)
         self._apply(lines, plan, now_us, lease_us, is_swept_whole=swept < _SWEEP_MAX)
         posted = [0 if line.kind == "concurrency" else line.certain for line in lines]
-        record = _Record(now_us, lines, posted, plan.slots, lease_us)
+        record = Record(now_us, lines, posted, plan.slots, lease_us)
         holds.records[hold_id] = record
         holds.open_count += 1
         self._lease(holds, hold_id, record)
@@ -133,9 +94,70 @@ class LocalLedger:
         self._repost(record, now_us, lease_us, posted, is_kept=True)
         record.posted = list(posted)
         record.lease_end_us = now_us + lease_us
-        record.kept_until_us = record.lease_end_us + _RECORD_KEPT_US
+        record.kept_until_us = record.lease_end_us + RECORD_KEPT_US
         self._lease(holds, hold_id, record)
         return True
+
+    async def extend(self, hold_id: bytes, tag: bytes, lines: Sequence[Line], *, lease_us: int) -> Reserved:
+        """See `Ledger.extend`."""
+        now_us = self._now_us()
+        if not lines:
+            return Reserved(True, now_us, ())
+        pack_lines(lines)
+        holds = self._tags.get(tag)
+        record = holds.records.get(hold_id) if holds is not None else None
+        if holds is None or record is None or not record.is_open:
+            raise StoreFault("the hold was closed before: a late duplicate cannot open it again")
+        if len(lines) != len(record.lines):
+            raise StoreFault("the hold has another number of lines")
+        wanted = [
+            old if old.kind == "concurrency" or new.amount < old.amount else old._replace(amount=new.amount)
+            for old, new in zip(record.lines, lines)
+        ]
+        standings, states = self._stretch(record, wanted, now_us)
+        if states is None:
+            record.lease_end_us = now_us + lease_us
+            self._lease(holds, hold_id, record)
+            if self._sweep(tag, now_us, _SWEEP_MAX):
+                standings, states = self._stretch(record, wanted, now_us)
+        if states is None:
+            return Reserved(False, now_us, tuple(standings))
+        for line, posted in zip(wanted, states):
+            owner = self._alive(line.owner, now_us)
+            if posted is not None and owner is not None:
+                owner.states[line.field] = posted.state
+                _keep(owner, now_us, max(posted.keep_us, HOUR_US + 2 * lease_us))
+        record.lines = wanted
+        record.lease_end_us = now_us + lease_us
+        record.kept_until_us = record.lease_end_us + RECORD_KEPT_US
+        self._lease(holds, hold_id, record)
+        return Reserved(True, now_us, tuple(standings))
+
+    def _stretch(
+        self, record: Record, wanted: Sequence[Line], now_us: int
+    ) -> tuple[list[Standing], list[Posted | None] | None]:
+        """An extension worked out: standings after it and what each state would become; or as they are, and None."""
+        after: list[Standing] = []
+        before: list[Standing] = []
+        states: list[Posted | None] = []
+        is_refused = False
+        for i, (old, new) in enumerate(zip(record.lines, wanted)):
+            owner = self._alive(new.owner, now_us)
+            is_same = owner is not None and owner.born_us <= record.opened_us
+            state = owner.states.get(new.field) if owner is not None and is_same else None
+            delta = max(0, new.amount - record.posted[i]) - max(0, old.amount - record.posted[i])
+            moved = post(new, state, now_us, 0, delta, record.slots[i]) if state is not None and delta > 0 else None
+            standing = stand(new, state if moved is None else moved.state, now_us, 0)
+            seen = owner.states.get(new.field) if owner is not None else None
+            is_there = stand(new, seen, now_us, 0)
+            if _is_passed(new, now_us):
+                standing, is_there = standing._replace(remaining=MOST), is_there._replace(remaining=MOST)
+            elif standing.remaining < 0 and new.enforce and delta > 0:
+                is_refused = True
+            after.append(standing)
+            before.append(is_there)
+            states.append(moved)
+        return (before, None) if is_refused else (after, states)
 
     async def settle(self, hold_id: bytes, tag: bytes, lines: Sequence[Line], actual: Sequence[int]) -> bool:
         """See `Ledger.settle`."""
@@ -153,7 +175,7 @@ class LocalLedger:
             return True
         pack_amounts(actual, None, len(lines))
         self._purge(now_us)
-        holds = self._tags.setdefault(tag, _Tag())
+        holds = self._tags.setdefault(tag, Tag())
         record = holds.records.get(hold_id)
         if record is None and hold_id in holds.records:
             return False
@@ -210,13 +232,13 @@ class LocalLedger:
         for line, state, keep_us in zip(lines, plan.states, plan.keeps_us):
             owner = self._alive(line.owner, now_us)
             if owner is None:
-                owner = self._owners[line.owner] = _Owner(now_us)
+                owner = self._owners[line.owner] = Owner(now_us)
             if now_us >= owner.due_us:
                 owner.due_us = now_us + HOUR_US if is_swept_whole else now_us
             owner.states[line.field] = state
             _keep(owner, now_us, max(keep_us, HOUR_US + 2 * lease_us))
 
-    def _known(self, record: _Record | None, lines: Sequence[Line], now_us: int) -> Reserved:
+    def _known(self, record: Record | None, lines: Sequence[Line], now_us: int) -> Reserved:
         if record is None or not record.is_open:
             raise StoreFault("the hold was closed before: a late duplicate cannot open it again")
         return self._survey(lines, now_us, is_held=True, admitted=True)
@@ -229,7 +251,7 @@ class LocalLedger:
             standings.append(stand(line, state, now_us, 0 if is_held else line.amount))
         return Reserved(admitted, now_us, tuple(standings))
 
-    def _repost(self, record: _Record, now_us: int, lease_us: int, targets: Sequence[int] | None, *, is_kept: bool) -> None:
+    def _repost(self, record: Record, now_us: int, lease_us: int, targets: Sequence[int] | None, *, is_kept: bool) -> None:
         for i, line in enumerate(record.lines):
             posted = record.posted[i]
             target = posted if targets is None else targets[i]
@@ -268,13 +290,13 @@ class LocalLedger:
             swept += 1
         return swept
 
-    def _lease(self, holds: _Tag, hold_id: bytes, record: _Record) -> None:
+    def _lease(self, holds: Tag, hold_id: bytes, record: Record) -> None:
         heapq.heappush(holds.leases, (record.lease_end_us, hold_id))
         if len(holds.leases) > 64 + 2 * holds.open_count:
             holds.leases = [(r.lease_end_us, i) for i, r in holds.records.items() if r is not None and r.is_open]
             heapq.heapify(holds.leases)
 
-    def _alive(self, key: bytes, now_us: int) -> _Owner | None:
+    def _alive(self, key: bytes, now_us: int) -> Owner | None:
         owner = self._owners.get(key)
         if owner is not None and now_us >= owner.expires_us:
             del self._owners[key]
@@ -306,6 +328,6 @@ def _is_passed(line: Line, now_us: int) -> bool:
     return line.kind == "calendar" and not line.b <= now_us < line.c
 
 
-def _keep(owner: _Owner, now_us: int, keep_us: float) -> None:
+def _keep(owner: Owner, now_us: int, keep_us: float) -> None:
     if now_us + keep_us > owner.expires_us:
-        owner.expires_us = max(owner.expires_us, now_us + int(min(_TTL_MAX_US, keep_us + HOUR_US)))
+        owner.expires_us = max(owner.expires_us, now_us + int(min(TTL_MAX_US, keep_us + HOUR_US)))

@@ -41,6 +41,17 @@ class Ledger(Protocol):
         """
         ...
 
+    async def extend(self, hold_id: bytes, tag: bytes, lines: Sequence[Line], *, lease_us: int) -> Reserved:
+        """Raise an open hold's amounts to those of `lines` at once, or none; its lease is renewed.
+
+        `lines` are those of its reserve, with larger amounts (a smaller one changes nothing; `certain` is not looked at).
+        Admitted: they are held. Not admitted: an enforced line did not fit, nothing was changed, and the standings tell how
+        much more does (`remaining`: what is free beside this and all other holds). More is held in the window the hold came
+        from: one that has passed refuses nothing. Idempotent: amounts are absolute. Raises StoreFault, also when the hold is
+        no longer open.
+        """
+        ...
+
     async def settle(self, hold_id: bytes, tag: bytes, lines: Sequence[Line], actual: Sequence[int]) -> bool:
         """Close the hold and post what was used in all (one for each line; all zeros is a void). Never refused.
 

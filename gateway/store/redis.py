@@ -69,6 +69,11 @@ class RedisLedger:
         seconds, microseconds = await self._connection.send((b"TIME",))
         self._learn_clock(int(seconds) * 1_000_000 + int(microseconds))
 
+    @property
+    def connection(self) -> Connection:
+        """For what is no ledger's business and shares its connection (`store.owners`)."""
+        return self._connection
+
     def server_now_us(self) -> int:
         """The store's clock, estimated: off by the network's delay at most."""
         return self._clock_us() + self.clock_offset_us
@@ -100,6 +105,14 @@ class RedisLedger:
         amounts = pack_amounts(posted, order, len(lines))
         keys = _keys(hold_id, tag, owners)
         return bool(await self._run(self._scripts.renew, keys, (lease_us, amounts, hold_id)) == 1)
+
+    async def extend(self, hold_id: bytes, tag: bytes, lines: Sequence[Line], *, lease_us: int) -> Reserved:
+        """See `Ledger.extend`."""
+        if not lines:
+            return Reserved(True, self.server_now_us(), ())
+        packed = pack_lines(lines)
+        args = (lease_us, packed.lines, packed.names, hold_id)
+        return self._reserved(await self._run(self._scripts.extend, _keys(hold_id, tag, packed.owners), args), packed)
 
     async def settle(self, hold_id: bytes, tag: bytes, lines: Sequence[Line], actual: Sequence[int]) -> bool:
         """See `Ledger.settle`."""

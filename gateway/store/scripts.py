@@ -23,6 +23,7 @@ class Script(NamedTuple):
 class Scripts(NamedTuple):
     reserve: Script
     renew: Script
+    extend: Script
     settle: Script
     standings: Script
 

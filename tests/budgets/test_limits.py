@@ -12,7 +12,7 @@ from gateway.budgets.limits import field, limit_views, lines, owner_key, plan_li
 from gateway.budgets.meters import METERS
 from gateway.budgets.windows import calendar_window
 from gateway.policy.model import SCOPES
-from gateway.values import Caller, Limit, Standing
+from gateway.values import ORDINARY, Caller, Limit, Standing
 from tests.budgets.make import CALLER, IN_FLIGHT, MONTH, SECRET, TERMS, budget
 
 NOW_US = 1_790_000_000_000_000
@@ -103,7 +103,7 @@ def test_shapes():
 def test_amounts_are_the_meters():
     """Each line holds its meter's worst case, and counts its certain part at once."""
     budgets = [budget(name, meter=name) for name in METERS]
-    expected = [(meter.quote(100, 400, TERMS), meter.certain(100, 400, TERMS)) for meter in METERS.values()]
+    expected = [(meter.quote(100, 400, TERMS, ORDINARY), meter.certain(100, 400, TERMS, ORDINARY)) for meter in METERS.values()]
     assert [(line.amount, line.certain) for line in made(*budgets)] == expected
 
 

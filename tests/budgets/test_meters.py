@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from gateway.budgets.meters import AMOUNT_MAX, METERS, Terms, label, show
 from gateway.policy import scalars
 from gateway.policy.model import Price
-from gateway.values import Usage
+from gateway.values import ORDINARY, Extent, Usage
 from tests.budgets.make import IN_FLIGHT, MONTH, PRICE, TERMS, budget
+
+EXTENT = Extent(3, 4, 5, 6, 7)
 
 tokens = st.integers(0, 10**9)
 prices = st.integers(0, 10**13)
@@ -30,10 +32,12 @@ def usages(draw: st.DrawFn, input_max: int, output_max: int) -> Usage:
 @given(st.data(), tokens, tokens, terms)
 def test_actual_is_within_quote(meter, data, input_tokens, output_tokens, terms):
     """Whatever a request within its estimate turns out to be, it was held in full; and certain is part of the quote."""
-    quote = meter.quote(input_tokens, output_tokens, terms)
-    assert 0 <= meter.certain(input_tokens, output_tokens, terms) <= quote <= AMOUNT_MAX
+    quote = meter.quote(input_tokens, output_tokens, terms, ORDINARY)
+    assert 0 <= meter.certain(input_tokens, output_tokens, terms, ORDINARY) <= quote <= AMOUNT_MAX
     assert (
-        0 <= meter.actual(data.draw(usages(input_tokens, output_tokens)), terms) <= max(quote, int(meter.name != "concurrency"))
+        0
+        <= meter.actual(data.draw(usages(input_tokens, output_tokens)), terms, ORDINARY)
+        <= max(quote, int(meter.name != "concurrency"))
     )
 
 
@@ -41,9 +45,9 @@ def test_actual_is_within_quote(meter, data, input_tokens, output_tokens, terms)
 @given(st.lists(st.integers(-(10**40), 10**40), min_size=4, max_size=4), terms)
 def test_nonsense_is_bounded(meter, numbers, terms):
     """An upstream that reports nonsense, or a caller that asks for 10**40 tokens, makes no amount the store can't add."""
-    assert 0 <= meter.actual(Usage(*numbers, is_complete=True), terms) <= AMOUNT_MAX
-    quote = meter.quote(abs(numbers[0]), abs(numbers[1]), terms)
-    assert 0 <= meter.certain(abs(numbers[0]), abs(numbers[1]), terms) <= quote <= AMOUNT_MAX
+    assert 0 <= meter.actual(Usage(*numbers, is_complete=True), terms, ORDINARY) <= AMOUNT_MAX
+    quote = meter.quote(abs(numbers[0]), abs(numbers[1]), terms, ORDINARY)
+    assert 0 <= meter.certain(abs(numbers[0]), abs(numbers[1]), terms, ORDINARY) <= quote <= AMOUNT_MAX
 
 
 def test_bound_is_above_every_limit():
@@ -63,27 +67,31 @@ def test_cost_is_the_exact_sum_rounded_up(usage, terms):
         + usage.output_tokens * price.output,
         1_000_000,
     )
-    assert exact <= METERS["cost"].actual(usage, terms) < exact + 1
+    assert exact <= METERS["cost"].actual(usage, terms, ORDINARY) < exact + 1
 
 
 def test_amounts_of_one_request():
     """A request of 1,000 tokens, 600 from the cache, and 50 out: on every meter, quoted and actual."""
     usage = Usage(1_000, 600, 100, 50, is_complete=True)
+    asked = (1_100, 400, TERMS, EXTENT)
     amounts = {
-        name: (meter.quote(1_100, 400, TERMS), meter.certain(1_100, 400, TERMS), meter.actual(usage, TERMS))
-        for name, meter in METERS.items()
+        name: (meter.quote(*asked), meter.certain(*asked), meter.actual(usage, TERMS, EXTENT)) for name, meter in METERS.items()
     }
     assert amounts == {
-        "requests": (1, 1, 1),
+        "requests": (3, 3, 3),
         "input_tokens": (1_100, 1_100, 400),
         "output_tokens": (400, 0, 50),
         "total_tokens": (1_500, 1_100, 450),
         "cost": (1_375_000 + 4_000_000, 1_375_000, 300_000 + 60_000 + 125_000 + 500_000),
         "concurrency": (1, 0, 0),
+        "counts": (4, 4, 4),
+        "upload_bytes": (5, 5, 5),
+        "audio_seconds": (6, 0, 6),
+        "images": (7, 0, 7),
     }
     counted = Terms(PRICE, counts_cached_input=True)
-    assert METERS["input_tokens"].actual(usage, counted) == 1_000
-    assert METERS["total_tokens"].actual(usage, counted) == 1_050
+    assert METERS["input_tokens"].actual(usage, counted, ORDINARY) == 1_000
+    assert METERS["total_tokens"].actual(usage, counted, ORDINARY) == 1_050
 
 
 @given(st.integers(-(10**15), 10**15))

@@ -1,0 +1,50 @@
+"""Who made what the model server keeps: a stored answer belongs to the tenant whose request made it.
+
+All tenants share the operator's account with the model server, so an id alone must not open anything. Failure policy: a claim
+that is lost makes the answer unreachable for everybody; a question that cannot be answered raises StoreFault. Neither ever
+lets one tenant at another's answer.
+
+Layout: `g1:{TAG}:o:ID`, with ID 32 hex digits of the id's hash under the deployment's secret; the value is the tenant's hash.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from hashlib import blake2b
+from typing import Any, Protocol
+
+from gateway.store.link import Argument
+
+KEPT_S = 30 * 86_400
+"""As long as the vendor keeps answers."""
+
+
+class Sends(Protocol):
+    """The process's one connection to the store."""
+
+    def send(self, args: tuple[Argument, ...]) -> asyncio.Future[Any]: ...
+
+
+class Owners:
+    """The register of one deployment."""
+
+    def __init__(self, connection: Sends, secret: bytes) -> None:
+        self._connection = connection
+        self._key = blake2b(secret, digest_size=32, person=b"gauger-owners").digest()
+
+    async def claim(self, tag: bytes, tenant: str, item: str) -> None:
+        """`item` belongs to `tenant` from now on, unless it had an owner already. Raises StoreFault."""
+        await self._call((b"SET", self._name(tag, item), self._hash(tenant), b"NX", b"EX", KEPT_S))
+
+    async def owns(self, tag: bytes, tenant: str, item: str) -> bool:
+        """Raises StoreFault."""
+        return bool(await self._call((b"GET", self._name(tag, item))) == self._hash(tenant))
+
+    async def _call(self, command: tuple[Argument, ...]) -> Any:
+        return await self._connection.send(command)
+
+    def _name(self, tag: bytes, item: str) -> bytes:
+        return b"g1:{%b}:o:%b" % (tag, self._hash(item))
+
+    def _hash(self, text: str) -> bytes:
+        return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16, key=self._key).hexdigest().encode()
