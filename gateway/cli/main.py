@@ -11,10 +11,10 @@ import sys
 from collections.abc import Sequence
 
 from gateway import __version__
-from gateway.cli import demo, keys, serve, usage
+from gateway.cli import demo, keys, serve, usage, watermark
 from gateway.errors import GaugerError, PolicyErrors, SettingsError
 
-COMMANDS = (serve, demo, keys, usage)
+COMMANDS = (serve, demo, keys, usage, watermark)
 
 _DESCRIPTION = """\
 Gauger stands in front of model servers and holds every request to the budgets of your policies.
@@ -23,6 +23,7 @@ Gauger stands in front of model servers and holds every request to the budgets o
   gauger serve --upstream URL       run the gateway
   gauger keys new TENANT            make an API key for a tenant
   gauger usage --tenant TENANT      what a tenant has used and what is left
+  gauger watermark detect FILE      whose watermark a text carries
 """
 
 
