@@ -1,4 +1,5 @@
-"""What only a whole policy directory shows: names written nowhere, cost without a price, budgets that share a counter.
+"""What only a whole policy directory shows: names written nowhere, cost without a price, budgets that share a counter, floors
+above bounds.
 
 Call it when all files could be read: else what a broken file holds would be missing everywhere.
 """
@@ -8,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from gateway.policy.fields import among
-from gateway.policy.model import Budget, Key, Organisation, Plan, Scope, Tenant
+from gateway.policy.model import NO_OUTPUT, Budget, Key, Organisation, Output, Plan, Scope, Tenant
 from gateway.policy.read_sections import Sections, written_at
+from gateway.policy.yaml_tree import Table
 
 _SUGGESTIONS_MAX = 100
 """References to be given a suggestion: the search is slow where there are thousands of names."""
@@ -20,6 +22,7 @@ def check_whole(sections: Sections) -> None:
     _check_references(sections)
     _check_cost_has_a_price(sections)
     _check_counters_are_apart(sections)
+    _check_floors_are_below(sections)
 
 
 def _check_references(sections: Sections) -> None:
@@ -90,3 +93,27 @@ def _report_shared(sections: Sections, budgets: Iterable[Budget], others: dict[C
             report, node, path, name = sections.written[id(budget)]
             what = f"`{name}` with this scope is also {written_at(other.place)}, and both would share one counter: rename one"
             report.add(node, f"{path}.name", what)
+
+
+def _check_floors_are_below(sections: Sections) -> None:
+    """A floor above another level's bound would forbid every answer. Which rules meet which floors only requests tell."""
+    for tenant in sections.tenants.values():
+        plan, organisation = sections.plans.get(tenant.plan), sections.organisations.get(tenant.organisation)
+        layers = (plan.output if plan else NO_OUTPUT, tenant.output)
+        top = organisation.output if organisation else NO_OUTPUT
+        for key_output in (NO_OUTPUT, *(key.output for key in tenant.keys)):
+            _report_floor(sections, layers=(*layers, key_output), top=top)
+
+
+def _report_floor(sections: Sections, *, layers: tuple[Output, ...], top: Output) -> None:
+    floor = next((each for each in reversed(layers) if each.min_tokens is not None), NO_OUTPUT)
+    bound = next((each for each in reversed(layers) if each.max_tokens is not None), NO_OUTPUT)
+    for low, high in ((floor, bound), (floor, top), (top, bound)):
+        if low is high or low.min_tokens is None or high.max_tokens is None or low.min_tokens <= high.max_tokens:
+            continue
+        report, node, path, _ = sections.outputs[id(low)]
+        other = sections.outputs[id(high)]
+        at = node.entries["min_tokens"][0] if isinstance(node, Table) else node
+        where = written_at(other.report.place(other.node))
+        what = f"{low.min_tokens} is above {high.max_tokens}, the `max_tokens` {where}"
+        report.add(at, f"{path}.min_tokens", f"{what}: no answer is between them")

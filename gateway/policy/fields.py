@@ -19,7 +19,9 @@ from gateway.policy.yaml_tree import Items, Node, Scalar, Table, join, shown
 T = TypeVar("T")
 W = TypeVar("W", bound=str)
 
-_ALLOWED_SHOWN_MAX = 12
+_ALLOWED_SHOWN_MAX = 24
+_ALLOWED_SHOWN_AT_A_LOSS_MAX = 64
+"""As many are shown where nothing similar can be named."""
 _SUGGESTED_AMONG_MAX = 500
 """Above it, looking for a similar word among all of them takes longer than it helps."""
 
@@ -87,14 +89,18 @@ class Fields:
         if word in self._entries:
             self.report.add(self._entries[word][0], self.at(word), why)
 
-    def items(self, word: str) -> Iterator[tuple[str, Node]]:
-        """The entries of a list with their paths. A missing word is an empty list."""
+    def items(self, word: str, *, may_be_empty: bool = True) -> Iterator[tuple[str, Node]]:
+        """The entries of a list with their paths. A missing word is an empty list.
+
+        `may_be_empty` decides what is advised where nothing is written; whoever reads reports an empty list.
+        """
         node = self.value(word)
         if isinstance(node, Items):
             for index, item in enumerate(node.items):
                 yield f"{self.at(word)}[{index}]", item
         elif node is not None:
-            _report_kind(self.report, node, self.at(word), "a list", "write `[]` for an empty one")
+            advice = "write `[]` for an empty one" if may_be_empty else "remove the word"
+            _report_kind(self.report, node, self.at(word), "a list", advice)
 
     def named(self, word: str) -> Iterator[tuple[str, str, Scalar, Node]]:
         """The entries of a mapping from names: (name, path, key's node, value); names that are none are reported."""
@@ -163,6 +169,28 @@ def count(node: Scalar) -> int:
     return scalars.count(node.text)
 
 
+def size(node: Scalar) -> int:
+    """A count of bytes, or a size with its unit."""
+    if node.kind == "text" and node.text.lstrip("-").isdigit():
+        return count(node)
+    return scalars.size_bytes(node.text)
+
+
+def thousandths(least: int, most: int) -> Callable[[Scalar], int]:
+    """A reader of a decimal number between the two, all in thousandths."""
+
+    def read_thousandths(node: Scalar) -> int:
+        if node.kind == "text" and node.text.replace(".", "", 1).isdigit():
+            raise ValueError(f"a number is written without quotes: {node.text[:40]}")
+        milli = scalars.thousandths(node.text)
+        if not least <= milli <= most:
+            ends = f"{scalars.format_thousandths(least)} to {scalars.format_thousandths(most)}"
+            raise ValueError(f"{node.text[:40]} is out of bounds: {ends}")
+        return milli
+
+    return read_thousandths
+
+
 def money(node: Scalar) -> int:
     return scalars.money_nano_usd(node.text)
 
@@ -172,7 +200,7 @@ def among(word: str, words: Collection[str]) -> str:
     hints = []
     if len(words) <= _SUGGESTED_AMONG_MAX:
         hints += [f"did you mean `{similar}`?" for similar in difflib.get_close_matches(word[:64], words, 1)]
-    if 0 < len(words) <= _ALLOWED_SHOWN_MAX:
+    if 0 < len(words) <= (_ALLOWED_SHOWN_MAX if hints else _ALLOWED_SHOWN_AT_A_LOSS_MAX):
         hints.append(f"allowed: {', '.join(words)}")
     return " ".join(hints) or f"there are {len(words)} to choose from"
 

@@ -11,7 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-MeterName = Literal["requests", "input_tokens", "output_tokens", "total_tokens", "cost", "concurrency"]
+MeterName = Literal[
+    "requests", "input_tokens", "output_tokens", "total_tokens", "cost", "concurrency",
+    "counts", "upload_bytes", "audio_seconds", "images",
+]  # fmt: skip
 Scope = Literal["organisation", "tenant", "key", "model", "user"]
 SCOPES: tuple[Scope, ...] = ("organisation", "tenant", "key", "model", "user")
 DEFAULT_OUTPUT_TOKENS_MAX = 4096
@@ -53,6 +56,87 @@ class Budget:
     models: tuple[str, ...]
     """Globs of the models it counts; ("*",) for all."""
     place: Place
+    on_exceed: Literal["reject", "shorten"] = "reject"
+    """What becomes of a request whose worst case does not fit. "shorten": its max_tokens is lowered to what still fits, down to
+    the output policy's floor; a request is shortened only if every budget in its way says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What must not leave in an answer: a literal string, or an RE2 pattern. Exactly one of the two is given."""
+
+    name: str
+    literal: str
+    pattern: str
+    action: Literal["mask", "cut"]
+    """mask: each match becomes `mask`. cut: the answer ends before the match, in its protocol."""
+    mask: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Watermark:
+    """A keyed green list carried by logit_bias: see `output.watermark`."""
+
+    bias_milli: int
+    """What is added to a green token's logit, in thousandths."""
+    share_milli: int
+    """Share of the vocabulary that is green, in thousandths."""
+    vocabulary: int
+    """Token ids 0 up to this are divided; byte-pair vocabularies number their tokens by frequency, so the first thousands make
+    up nearly all of a text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What an answer may be. Every word may be missing (None, or empty): then this level says nothing of it.
+
+    Of plan, tenant and key the most special that says a word is obeyed. What organisation, model rule and the ladder's
+    step say is put on top of it, and of two the stricter holds: see `policy.outputs`.
+    """
+
+    max_tokens: int | None = None
+    """Output tokens of one choice; a request's own bound is lowered to it."""
+    min_tokens: int | None = None
+    """The floor: a request that could only be given less is refused, not shortened."""
+    hold_ahead: int | None = None
+    """A stream holds so many output tokens ahead of what it has delivered, instead of its whole max_tokens at once; it is cut
+    when no more can be held."""
+    drop: tuple[str, ...] = ()
+    """Fields of a request that are taken out before it is forwarded (`output.fields.FIELDS`)."""
+    refuse: tuple[str, ...] = ()
+    """Fields whose presence makes a request a 400."""
+    choices_max: int | None = None
+    """Largest `n` and `best_of`; more is a 400."""
+    temperature_milli: tuple[int, int] | None = None
+    """Least and most, in thousandths; what is outside is moved to the nearer end."""
+    reasoning: Literal["keep", "blank", "shorten", None] = None
+    reasoning_chars: int = 0
+    """shorten: so many characters of each piece of reasoning are shown."""
+    thinks_first: bool = False
+    """The model's template opens its reasoning: an answer begins inside of a <think> block whose opening is not sent."""
+    tokens_per_second: int | None = None
+    """Pace of a stream."""
+    filters: tuple[Filter, ...] = ()
+    watermark: Watermark | None = None
+    background: Literal["refuse", "charge", None] = None
+    """Answers that are made while nobody waits (`background: true`): refused, or charged their worst case at once."""
+    stored: Literal["refuse", "drop", "own", None] = None
+    """Answers that the model server keeps (`store`, `previous_response_id`). drop: `store: false` is put into the request;
+    own: they are kept, and only the tenant that made one may refer to it."""
+
+
+NO_OUTPUT = Output()
+ENDPOINTS = (
+    "chat/completions", "completions", "responses", "responses/input_tokens", "responses/stored", "embeddings", "moderations",
+    "messages", "messages/count_tokens", "models",
+)  # fmt: skip
+"""Every endpoint that a plan can name."""
+DEFAULT_ENDPOINTS = (
+    "chat/completions", "completions", "responses", "responses/input_tokens", "embeddings", "moderations", "messages",
+    "messages/count_tokens", "models",
+)  # fmt: skip
+"""What a plan's tenants may use where it does not say: what is counted by tokens, or is harmless."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +162,7 @@ class ModelRule:
     """What a request without max_tokens is quoted: the model's max_output_tokens, or the tenant's learned p99."""
     budgets: tuple[Budget, ...]
     place: Place
+    output: Output = NO_OUTPUT
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +170,7 @@ class Organisation:
     name: str
     budgets: tuple[Budget, ...]
     place: Place
+    output: Output = NO_OUTPUT
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +184,9 @@ class Plan:
     counts_cached_input: bool
     """Whether input read from a cache counts against input_tokens and total_tokens. Default False."""
     place: Place
+    output: Output = NO_OUTPUT
+    endpoints: tuple[str, ...] = DEFAULT_ENDPOINTS
+    """Globs of the endpoints (`endpoints.TABLE`) that its tenants may use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +198,7 @@ class Key:
     tenant: str
     budgets: tuple[Budget, ...]
     place: Place
+    output: Output = NO_OUTPUT
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +210,7 @@ class Tenant:
     """A budget here with the name of one of the plan's replaces it."""
     keys: tuple[Key, ...]
     place: Place
+    output: Output = NO_OUTPUT
 
 
 DEFAULT_RULE = ModelRule("*", DEFAULT_OUTPUT_TOKENS_MAX, None, "model", (), Place("(default)", 1))

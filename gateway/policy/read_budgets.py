@@ -1,4 +1,4 @@
-"""One budget of a policy file, from its mapping to a `Budget`; and the small lists that budgets and plans share.
+"""One budget of a policy file, from its mapping to a `Budget`.
 
 Everything that can be known of a budget by itself is checked here; what needs the rest of the directory is `read_sections`'.
 """
@@ -7,24 +7,29 @@ from __future__ import annotations
 
 import difflib
 import zoneinfo
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 from typing import Literal, cast
 
 from gateway.policy import scalars
-from gateway.policy.fields import Fields, Report, count, money, one_of, scalar, text
+from gateway.policy.fields import Fields, Report, count, money, one_of, scalar, size, text
 from gateway.policy.model import SCOPES, Budget, MeterName, Scope
+from gateway.policy.read_globs import read_models
 from gateway.policy.yaml_tree import Items, Node, Scalar, join, shown
 
-WORDS = ("name", "meter", "limit", "per", "window", "timezone", "burst", "mode", "scope", "models")
+WORDS = ("name", "meter", "limit", "per", "window", "timezone", "burst", "mode", "on_exceed", "scope", "models")
 WINDOWS = ("bucket", "rolling", "calendar")
 MODES = ("enforce", "shadow")
-EVERY_MODEL = ("*",)
+ON_EXCEED = ("reject", "shorten")
 _PER_WORDS = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400, "month": 2_592_000}
 
 Per = tuple[Literal["day", "month", ""], int]
 """The calendar word (or "") and the seconds of what `per` says."""
 _NO_PERIOD: Per = ("", 0)
+_AMOUNTS: Mapping[str, Callable[[Scalar], int]] = {"cost": money, "upload_bytes": size}
+"""How a meter's limit is written, where it is not a count."""
+_SHORTENED = ("output_tokens", "total_tokens", "cost")
+"""What a request takes less of when its answer is shorter."""
 
 
 def read_budgets(owner: Fields, *, meters: Collection[str], scope: tuple[Scope, ...]) -> tuple[Budget, ...]:
@@ -42,23 +47,12 @@ def read_budgets(owner: Fields, *, meters: Collection[str], scope: tuple[Scope, 
     return tuple(budgets)
 
 
-def read_globs(owner: Fields, word: str = "models") -> tuple[str, ...]:
-    """A list of globs; every model where it is missing."""
-    if word not in owner:
-        return EVERY_MODEL
-    globs = [scalar(owner.report, node, path, text(scalars.glob), "*") for path, node in owner.items(word)]
-    node = owner.value(word)
-    if isinstance(node, Items) and not globs:
-        owner.refuse(word, "an empty list names no model: remove the word for all of them, or list globs")
-    return tuple(globs)
-
-
 def _read_budget(report: Report, node: Node, path: str, *, meters: Collection[str], scope: tuple[Scope, ...]) -> Budget:
     fields = Fields(report, node, path, WORDS)
     name = fields.need("name", text(scalars.name), "")
     meter = fields.need("meter", one_of(meters), "")
-    amount = money if meter == "cost" else count
-    limit = fields.need("limit", amount if meter else _anything, 0)
+    amount = _AMOUNTS.get(meter, count) if meter else _anything
+    limit = fields.need("limit", amount, 0)
     kind, period, timezone, burst = "concurrency", _NO_PERIOD, "", limit
     if meter == "concurrency":
         for word in ("per", "window", "timezone", "burst"):
@@ -67,7 +61,8 @@ def _read_budget(report: Report, node: Node, path: str, *, meters: Collection[st
         kind = fields.get("window", one_of(WINDOWS), "bucket")
         period = _read_period(fields, kind)
         timezone = _read_timezone(fields, kind)
-        burst = _read_burst(fields, kind, limit, period[1], amount_is_money=meter == "cost")
+        burst = _read_burst(fields, kind, limit, period[1], amount)
+    enforce = fields.get("mode", one_of(MODES), "enforce") == "enforce"
     return Budget(
         name=name,
         meter=cast(MeterName, meter),
@@ -78,9 +73,10 @@ def _read_budget(report: Report, node: Node, path: str, *, meters: Collection[st
         calendar=period[0],
         timezone=timezone,
         scope=_read_scope(fields, scope),
-        enforce=fields.get("mode", one_of(MODES), "enforce") == "enforce",
-        models=read_globs(fields),
+        enforce=enforce,
+        models=read_models(fields),
         place=report.place(node),
+        on_exceed=_read_on_exceed(fields, meter, enforce=enforce),
     )
 
 
@@ -120,15 +116,25 @@ def _read_timezone(fields: Fields, kind: str) -> str:
     return ""
 
 
-def _read_burst(fields: Fields, kind: str, limit: int, period_s: int, *, amount_is_money: bool) -> int:
+def _read_burst(fields: Fields, kind: str, limit: int, period_s: int, amount: Callable[[Scalar], int]) -> int:
     if kind != "bucket":
         fields.refuse("burst", f"only a bucket has a burst, not a {kind} window: remove the word")
         return limit
-    burst = fields.get("burst", money if amount_is_money else count, limit)
+    burst = fields.get("burst", amount, limit)
     if limit and period_s and burst * period_s > limit * scalars.PERIOD_S_MAX:
         days = scalars.PERIOD_S_MAX // 86_400
         fields.refuse("burst", f"at this rate the burst takes more than {days} days to refill: lower it, or raise the limit")
     return burst
+
+
+def _read_on_exceed(fields: Fields, meter: str, *, enforce: bool) -> Literal["reject", "shorten"]:
+    chosen = fields.get("on_exceed", one_of(ON_EXCEED), "reject")
+    if chosen == "shorten" and meter and meter not in _SHORTENED:
+        able = ", ".join(_SHORTENED)
+        fields.refuse("on_exceed", f"a shorter answer takes no less of `{meter}`: only {able} can shorten; remove the word")
+    elif chosen == "shorten" and not enforce:
+        fields.refuse("on_exceed", "a budget in shadow changes nothing, so it shortens nothing: remove one of the two words")
+    return cast(Literal["reject", "shorten"], chosen)
 
 
 def _read_scope(fields: Fields, default: tuple[Scope, ...]) -> tuple[Scope, ...]:

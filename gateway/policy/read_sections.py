@@ -14,22 +14,26 @@ from gateway.policy.fields import Fields, Report, boolean, count, one_of, text
 from gateway.policy.model import (
     DEFAULT_OUTPUT_TOKENS_MAX,
     DEFAULT_RULE,
+    NO_OUTPUT,
     Budget,
     Key,
     ModelRule,
     Organisation,
+    Output,
     Place,
     Plan,
     Price,
     Scope,
     Tenant,
 )
-from gateway.policy.read_budgets import read_budgets, read_globs
+from gateway.policy.read_budgets import read_budgets
+from gateway.policy.read_globs import read_endpoints, read_models
+from gateway.policy.read_output import OUTPUT_WORDS, read_output
 from gateway.policy.yaml_tree import Node, Scalar
 
 Unbounded = Literal["model", "learned"]
 TOP_WORDS = ("version", "defaults", "models", "organisations", "plans", "tenants")
-_RULE_WORDS = ("match", "max_output_tokens", "price", "unbounded_output", "budgets")
+_RULE_WORDS = ("match", "max_output_tokens", "price", "unbounded_output", "budgets", "output")
 _UNBOUNDED: tuple[Unbounded, ...] = ("model", "learned")
 
 
@@ -78,6 +82,8 @@ class Sections:
         """Where tenants name what."""
         self.written: dict[int, Written] = {}
         """Where each budget is written, by its id()."""
+        self.outputs: dict[int, Written] = {}
+        """Where each output policy is written, by its id()."""
         self.default_rule = ModelRule("*", defaults.max_output_tokens, None, defaults.unbounded_output, (), DEFAULT_RULE.place)
 
     def read(self, root: Fields) -> None:
@@ -86,16 +92,16 @@ class Sections:
         for path, node in root.items("models"):
             self._read_rule(Fields(report, node, path, _RULE_WORDS))
         for name, path, key, node in root.named("organisations"):
-            fields = Fields(report, node, path, ("budgets",))
+            fields = Fields(report, node, path, ("budgets", "output"))
             if self._is_new(report, "organisations", name, path, key):
                 budgets = self._read_budgets(fields, "organisation")
-                self.organisations[name] = Organisation(name, budgets, report.place(key))
+                self.organisations[name] = Organisation(name, budgets, report.place(key), self._read_output(fields))
         for name, path, key, node in root.named("plans"):
-            fields = Fields(report, node, path, ("budgets", "models", "counts_cached_input"))
+            fields = Fields(report, node, path, ("budgets", "models", "endpoints", "counts_cached_input", "output"))
             if self._is_new(report, "plans", name, path, key):
                 self._read_plan(fields, name, report.place(key))
         for name, path, key, node in root.named("tenants"):
-            fields = Fields(report, node, path, ("organisation", "plan", "budgets", "keys"))
+            fields = Fields(report, node, path, ("organisation", "plan", "budgets", "output", "keys"))
             if self._is_new(report, "tenants", name, path, key):
                 self._read_tenant(fields, name, report.place(key))
 
@@ -104,6 +110,14 @@ class Sections:
         for budget, (path, node) in zip(budgets, fields.items("budgets")):
             self.written[id(budget)] = Written(fields.report, node, path, budget.name)
         return budgets
+
+    def _read_output(self, fields: Fields, *, of_model: bool = False) -> Output:
+        node = fields.value("output")
+        if node is None:
+            return NO_OUTPUT
+        output = read_output(Fields(fields.report, node, fields.at("output"), OUTPUT_WORDS), of_model=of_model)
+        self.outputs[id(output)] = Written(fields.report, node, fields.at("output"), "")
+        return output
 
     def _read_rule(self, fields: Fields) -> None:
         report, defaults = fields.report, self._defaults
@@ -116,6 +130,7 @@ class Sections:
             unbounded_output=fields.get("unbounded_output", one_of(_UNBOUNDED), defaults.unbounded_output),
             budgets=self._read_budgets(fields, "tenant", "model"),
             place=report.place(fields.node),
+            output=self._read_output(fields, of_model=True),
         )
         earlier = self._matches.get("*") or self._matches.get(match)
         if match and earlier is not None:
@@ -128,9 +143,11 @@ class Sections:
         self.plans[name] = Plan(
             name=name,
             budgets=self._read_budgets(fields, "tenant"),
-            models=read_globs(fields),
+            models=read_models(fields),
             counts_cached_input=fields.get("counts_cached_input", boolean, self._defaults.counts_cached_input),
             place=place,
+            output=self._read_output(fields),
+            endpoints=read_endpoints(fields),
         )
 
     def _read_tenant(self, fields: Fields, name: str, place: Place) -> None:
@@ -141,14 +158,15 @@ class Sections:
             budgets=self._read_budgets(fields, "tenant"),
             keys=tuple(self._read_key(fields.report, node, path, name) for path, node in fields.items("keys")),
             place=place,
+            output=self._read_output(fields),
         )
 
     def _read_key(self, report: Report, node: Node, path: str, tenant: str) -> Key:
-        fields = Fields(report, node, path, ("id", "hash", "budgets"))
+        fields = Fields(report, node, path, ("id", "hash", "budgets", "output"))
         key_id = fields.need("id", text(scalars.key_id), "")
         digest = fields.need("hash", _digest, "")
         budgets = self._read_budgets(fields, "key")
-        key = Key(key_id, digest, tenant, budgets, report.place(node))
+        key = Key(key_id, digest, tenant, budgets, report.place(node), self._read_output(fields))
         id_node, hash_node = fields.value("id"), fields.value("hash")
         if key_id and id_node is not None:
             self._is_new(report, "key ids", key_id, fields.at("id"), id_node)

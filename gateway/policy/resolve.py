@@ -1,8 +1,8 @@
 """What holds for one caller and one model: the policy's levels put together.
 
 From general to special: defaults, model rule, organisation; then plan, tenant and key, where a budget replaces the one of
-the same name on the level before it. Pure, some microseconds a call; a caller that caches the result must bound its cache,
-because a model's name is whatever a tenant sends.
+the same name on the level before it. What answers may be is put together in `outputs`. Pure, some microseconds a call; a
+caller that caches the result must bound its cache, because a model's name is whatever a tenant sends.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from gateway.policy.globs import matcher
-from gateway.policy.model import Budget, ModelRule, Policy
+from gateway.policy.model import NO_OUTPUT, Budget, ModelRule, Output, Policy
+from gateway.policy.outputs import effective_output
 
 
 class Effective(NamedTuple):
@@ -22,6 +23,10 @@ class Effective(NamedTuple):
     allowed: bool
     """False: the plan does not let this model be asked for."""
     counts_cached_input: bool
+    output: Output
+    """What answers may be; NO_OUTPUT itself where no level says anything."""
+    endpoints: tuple[str, ...]
+    """Globs of the endpoints that may be used: the plan's."""
 
 
 def resolve(policy: Policy, *, organisation: str, tenant: str, key_id: str, model: str) -> Effective:
@@ -32,9 +37,10 @@ def resolve(policy: Policy, *, organisation: str, tenant: str, key_id: str, mode
     who = policy.tenants[tenant]
     plan = policy.plans[who.plan]
     key_budgets: tuple[Budget, ...] | None = None if key_id else ()
+    key_output = NO_OUTPUT
     for key in who.keys:
         if key.id == key_id:
-            key_budgets = key.budgets
+            key_budgets, key_output = key.budgets, key.output
             break
     if key_budgets is None or who.organisation != organisation:
         raise KeyError(f"key {key_id!r} of tenant {tenant!r} in organisation {organisation!r}")
@@ -46,12 +52,15 @@ def resolve(policy: Policy, *, organisation: str, tenant: str, key_id: str, mode
             break
 
     layered = _layered(plan.budgets, who.budgets, key_budgets)
-    written = (*policy.organisations[organisation].budgets, *layered, *rule.budgets)
+    group = policy.organisations[organisation]
+    written = (*group.budgets, *layered, *rule.budgets)
     return Effective(
         rule=rule,
         budgets=tuple([budget for budget in written if matcher(budget.models)(model)]),
         allowed=bool(matcher(plan.models)(model)),
         counts_cached_input=plan.counts_cached_input,
+        output=effective_output((plan.output, who.output, key_output), (rule.output, group.output)),
+        endpoints=plan.endpoints,
     )
 
 

@@ -1,4 +1,5 @@
-"""The spelling of one value: names, globs, durations, counts, money, prices. Text in, integers out; no YAML, no files.
+"""The spelling of one value: names, globs, durations, counts, sizes, decimals, money, prices. Text in, integers out; no YAML,
+no files.
 
 Rule 1: every reader raises ValueError with a whole sentence: what is wrong, and what may be written.
 Rule 2: no floats. `0.1 USD` is 100,000,000 nano-USD exactly, and what is no whole number of the unit is refused.
@@ -19,9 +20,12 @@ _GLOB = re.compile(r"[A-Za-z0-9._:/@+*?\[\]!-]{1,128}")
 _DURATION = re.compile(r"(?:([0-9]{1,9})d)?(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?(?:([0-9]{1,9})s)?")
 _DECIMAL = r"[0-9]{1,18}(?:\.[0-9]{1,18})?"
 _COUNT = re.compile(rf"({_DECIMAL})([kM])")
+_SIZE = re.compile(rf"({_DECIMAL})(k|M|G|T|Ki|Mi|Gi|Ti)B")
+_THOUSANDTHS = re.compile(r"-?[0-9]{1,6}(?:\.[0-9]{1,18})?")
 _MONEY = re.compile(rf"({_DECIMAL}) USD")
 _PRICE = re.compile(rf"({_DECIMAL}) USD ?/ ?([0-9]{{1,9}})?([kM])? tokens")
 _MULTIPLIER = {"k": 1_000, "M": 1_000_000}
+_BYTES = {"k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 
 
 def name(text: str) -> str:
@@ -62,6 +66,29 @@ def count(text: str) -> int:
     if exact.denominator != 1:
         raise ValueError(f"{text} is not a whole number")
     return _bounded(int(exact), str)
+
+
+def size_bytes(text: str) -> int:
+    """`20MB`, `1GiB`, or a count of bytes: 1 to LIMIT_MAX."""
+    found = _SIZE.fullmatch(text)
+    if not found:
+        if re.fullmatch(r"-?[0-9][0-9.]*[kM]?", text):
+            return count(text)
+        raise ValueError("a size is written like `20MB` or `1GiB`, or as a count of bytes")
+    exact = Fraction(found[1]) * _BYTES[found[2]]
+    if exact.denominator != 1:
+        raise ValueError(f"{text} is not a whole number of bytes")
+    return _bounded(int(exact), str)
+
+
+def thousandths(text: str) -> int:
+    """`0.2`, `1`: a decimal number in thousandths, exactly; it may be 0 or negative."""
+    if not _THOUSANDTHS.fullmatch(text):
+        raise ValueError("a number is written like `2` or `0.25`")
+    exact = Fraction(text) * 1_000
+    if exact.denominator != 1:
+        raise ValueError(f"{text} is too fine: at most 3 decimals")
+    return int(exact)
 
 
 def money_nano_usd(text: str) -> int:
@@ -115,6 +142,13 @@ def format_duration(seconds: int) -> str:
         if number:
             parts.append(f"{number}{unit}")
     return "".join(parts) or "0s"
+
+
+def format_thousandths(milli: int) -> str:
+    """250 as `0.25`: what `thousandths` reads back."""
+    whole, rest = divmod(milli, 1_000)
+    decimals = f".{rest:03d}".rstrip("0") if rest else ""
+    return f"{whole}{decimals}"
 
 
 def format_money(nano_usd: int) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.errors import PolicyErrors
 from gateway.policy.load import load_dir
-from gateway.policy.model import Budget, ModelRule, Place, Policy, Price
+from gateway.policy.model import NO_OUTPUT, Budget, Filter, ModelRule, Output, Place, Policy, Price, Watermark
 from tests.policy.meters import METERS
 
 ROOT = Path(__file__).parents[2]
@@ -136,6 +136,87 @@ tenants:
     assert policy.tenants["acme"].keys[0].budgets[0].scope == ("key",)
     assert [policy.plans[name].counts_cached_input for name in ("free", "cached")] == [True, False]
     assert policy.plans["free"].models == ("gpt-*", "o3")
+
+
+def test_full_output_language(tmp_path: Path) -> None:
+    """Every word of what answers may be is read, at each place where it may stand; lists are sorted."""
+    text = """version: 1
+models:
+  - match: thinker
+    output: {thinks_first: true}
+organisations:
+  acme: {output: {background: refuse, stored: own}}
+plans:
+  free:
+    output:
+      max_tokens: 2k
+      min_tokens: 50
+      hold_ahead: 16
+      drop: [top_logprobs, logprobs]
+      refuse: [prompt_logprobs, echo]
+      choices_max: 2
+      temperature: {min: 0.25, max: 1}
+      reasoning: shorten
+      reasoning_chars: 200
+      tokens_per_second: 40
+      filters:
+        - {name: keys, pattern: "sk-[a-z]+", action: cut}
+        - {name: codename, literal: Project Zeppelin, mask: ""}
+      watermark: {bias: 1.5, share: 0.5, vocabulary: 16k}
+tenants:
+  acme:
+    organisation: acme
+    plan: free
+    output: {temperature: {max: 0.5}, reasoning: keep}
+    keys:
+      - id: k
+        hash: "hmac-sha256:0000000000000000000000000000000000000000000000000000000000000000"
+        output: {background: charge, watermark: {}}
+"""
+    policy = load(tmp_path, all=text)
+    assert policy.models[0].output == Output(thinks_first=True)
+    assert policy.organisations["acme"].output == Output(background="refuse", stored="own")
+    file = str(tmp_path / "all.yaml")
+    assert policy.plans["free"].output == Output(
+        max_tokens=2000,
+        min_tokens=50,
+        hold_ahead=16,
+        drop=("logprobs", "top_logprobs"),
+        refuse=("echo", "prompt_logprobs"),
+        choices_max=2,
+        temperature_milli=(250, 1000),
+        reasoning="shorten",
+        reasoning_chars=200,
+        tokens_per_second=40,
+        filters=(
+            Filter("codename", "Project Zeppelin", "", "mask", "", Place(file, 22)),
+            Filter("keys", "", "sk-[a-z]+", "cut", "[removed]", Place(file, 21)),
+        ),
+        watermark=Watermark(bias_milli=1500, share_milli=500, vocabulary=16_000),
+    )
+    tenant = policy.tenants["acme"]
+    assert tenant.output == Output(temperature_milli=(0, 500), reasoning="keep")
+    assert tenant.keys[0].output == Output(background="charge", watermark=Watermark(2000, 250, 4096))
+
+
+def test_no_output_is_one_and_the_same(tmp_path: Path) -> None:
+    """Whoever says nothing, by an empty mapping too, has NO_OUTPUT itself: what is not there is found without comparing."""
+    policy = load(tmp_path, all="version: 1\nmodels: [{match: m}]\nplans: {a: {}, b: {output: {}}}\n")
+    assert all(each.output is NO_OUTPUT for each in (*policy.plans.values(), *policy.models, policy.default_rule))
+
+
+def test_on_exceed_and_sizes(tmp_path: Path) -> None:
+    """A budget may shorten, and one of bytes may be written with a unit."""
+    budgets = (
+        "{name: a, meter: total_tokens, limit: 5k, per: minute, on_exceed: shorten}, "
+        "{name: b, meter: output_tokens, limit: 5k, per: minute, on_exceed: reject}, "
+        "{name: c, meter: upload_bytes, limit: 20MB, per: hour, burst: 1MiB}, "
+        "{name: d, meter: upload_bytes, limit: 500k, per: day, window: rolling}"
+    )
+    policy = load(tmp_path, all=f"version: 1\nplans: {{free: {{budgets: [{budgets}]}}}}\n")
+    actual = [(each.on_exceed, each.limit, each.burst) for each in policy.plans["free"].budgets]
+    expected = [("shorten", 5000, 5000), ("reject", 5000, 5000), ("reject", 20_000_000, 2**20), ("reject", 500_000, 500_000)]
+    assert expected == actual
 
 
 def test_files_are_put_together(tmp_path: Path) -> None:

@@ -43,10 +43,39 @@ def test_counts(text: str, expected: int) -> None:
     assert scalars.count(text) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("1", 1), ("500k", 500_000), ("20MB", 20_000_000), ("1.5GB", 1_500_000_000), ("1GiB", 2**30), ("0.5KiB", 512)],
+)
+def test_sizes(text: str, expected: int) -> None:
+    """Sizes are counts of bytes, or have a unit: powers of 1000, with an `i` of 1024."""
+    assert scalars.size_bytes(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "20 MB", "20mb", "20KB", "20kiB", "-1MB", "0MB", "1.5", "0.1kiB", "2000TB", "MB", "٣MB"])
+def test_bad_sizes(text: str) -> None:
+    """One way to write a unit, and whole bytes."""
+    with pytest.raises(ValueError):
+        scalars.size_bytes(text)
+
+
+@given(st.integers(0, 10**6))
+def test_thousandths_read_back(milli: int) -> None:
+    """Every number that can be said reads back as what it was."""
+    assert scalars.thousandths(scalars.format_thousandths(milli)) == milli
+
+
+@pytest.mark.parametrize("text", ["", ".5", "1.", "1e3", "+1", "0,5", "0.0001", "1_0", "nan", "٣", "1\n"])
+def test_bad_numbers(text: str) -> None:
+    """Plain decimals of at most three places."""
+    with pytest.raises(ValueError):
+        scalars.thousandths(text)
+
+
 @given(st.text(max_size=30))
 def test_readers_raise_nothing_but_value_errors(text: str) -> None:
     """Whatever stands in a file, a reader gives a value in bounds or a ValueError (a key's: the same for all texts)."""
-    for read in (scalars.duration_s, scalars.count, scalars.money_nano_usd, scalars.price_nano_usd_per_1m):
+    for read in (scalars.duration_s, scalars.count, scalars.size_bytes, scalars.money_nano_usd, scalars.price_nano_usd_per_1m):
         message, value = "", 0
         try:
             value = read(text)
