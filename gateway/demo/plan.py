@@ -58,14 +58,15 @@ class Plan(NamedTuple):
 
 
 def plan_of(body: dict[str, Any], script: Script) -> Plan:
-    """Lay out the answer to a request of either wire. Fields of the wrong type are taken as absent: judging is not its task."""
-    bounds = [body.get(name) for name in ("max_tokens", "max_completion_tokens")]
+    """Lay out the answer to a request of any wire. Fields of the wrong type are taken as absent: judging is not its task."""
+    names = () if script.ignore_max else ("max_tokens", "max_completion_tokens", "max_output_tokens")
+    bounds = [body.get(name) for name in names]
     tokens = min([script.tokens, *(bound for bound in bounds if isinstance(bound, int))])
     pieces = _pieces(tokens, script)
     choices, options = body.get("n"), body.get("stream_options")
     return Plan(
         model=str(body.get("model")),
-        input_tokens=script.input_tokens if script.input_tokens >= 0 else max(1, _words(body)),
+        input_tokens=script.input_tokens if script.input_tokens >= 0 else max(1, words(body)),
         cached=script.cached,
         cache_write=script.cache_write,
         choices=choices if isinstance(choices, int) else 1,
@@ -96,9 +97,9 @@ def _tool_name(body: dict[str, Any]) -> str:
     return str(function.get("name", "look_up")) if isinstance(function, dict) else "look_up"
 
 
-def _words(body: dict[str, Any]) -> int:
-    """Words of every string under messages, system and tools; iterative, for a request may nest as deep as it likes."""
-    found, todo = 0, [body.get(name) for name in ("messages", "system", "tools")]
+def words(body: dict[str, Any]) -> int:
+    """Words of every string under a request's texts and tools; iterative, for a request may nest as deep as it likes."""
+    found, todo = 0, [body.get(name) for name in ("messages", "system", "input", "prompt", "instructions", "tools")]
     while todo:
         value = todo.pop()
         if isinstance(value, str):

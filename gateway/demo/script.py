@@ -63,6 +63,8 @@ class Script:
     """How many of them were written to a cache."""
     tool: int = 0
     """1: answer by calling the request's first tool; each token is a piece of its arguments."""
+    ignore_max: int = 0
+    """1: the answer is as long as the script says, whatever bound the request gives."""
 
 
 NAMES = tuple(f.name for f in fields(Script))

@@ -14,12 +14,18 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from gateway.demo import anthropic, openai
-from gateway.demo.plan import Plan, plan_of
+from gateway.demo import anthropic, completions, openai, others, responses
+from gateway.demo.plan import Plan, plan_of, words
 from gateway.demo.script import FIELD, HEADER, MODELS, BadScript, script_of
 from gateway.demo.seen import Seen
 
 BODY_BYTES_MAX = 64 << 20
+_WIRES: dict[str, ModuleType] = {
+    "/v1/messages": anthropic,
+    "/v1/responses": responses,
+    "/v1/completions": completions,
+}
+"""By path; all others write as chat completions do."""
 CREATED = 1_760_000_000
 TELLTALES = {
     "server": "demo",
@@ -63,7 +69,7 @@ class Handle:
         await self.close()
 
     async def _post(self, request: web.Request) -> web.StreamResponse:
-        wire = anthropic if request.path == "/v1/messages" else openai
+        wire = _WIRES.get(request.path, openai)
         seen, request_id = await self._remember(request)
         try:
             response = await self._answer(request, wire, seen, request_id)
@@ -88,9 +94,10 @@ class Handle:
     async def _answer(self, request: web.Request, wire: ModuleType, seen: Seen, request_id: str) -> web.StreamResponse:
         headers = TELLTALES | {"request-id" if wire is anthropic else "x-request-id": request_id}
         body = seen.json
-        is_usable = isinstance(body, dict) and isinstance(body.get("model"), str) and isinstance(body.get("messages"), list)
-        if not is_usable:
-            return _refusal(wire, seen, 400, "The body must be a JSON object with model and messages.", headers)
+        said = "input" if wire is responses else "prompt" if wire is completions else "messages"
+        kinds = (list,) if said == "messages" else (str, list)
+        if not (isinstance(body, dict) and isinstance(body.get("model"), str) and isinstance(body.get(said), kinds)):
+            return _refusal(wire, seen, 400, f"The body must be a JSON object with model and {said}.", headers)
         if wire is anthropic and not isinstance(body.get("max_tokens"), int):
             return _refusal(wire, seen, 400, "max_tokens: Field required", headers)
         try:
@@ -148,6 +155,14 @@ class Handle:
         await response.write_eof()
         return response
 
+    async def _other(self, request: web.Request) -> web.Response:
+        seen, request_id = await self._remember(request)
+        body = seen.json if isinstance(seen.json, dict) else {}
+        answer = others.ANSWERS[request.path](body, max(1, words(body)))
+        seen.end("complete", _now_s())
+        header = "request-id" if request.path.startswith("/v1/messages") else "x-request-id"
+        return web.Response(body=answer, headers=TELLTALES | {header: request_id}, content_type="application/json")
+
     async def _models(self, request: web.Request) -> web.Response:
         seen, request_id = await self._remember(request)
         seen.end("complete", _now_s())
@@ -182,7 +197,10 @@ async def start(host: str = "127.0.0.1", port: int = 0, *, remember: int = 10_00
     app.add_routes(
         [
             web.post("/v1/chat/completions", handle._post),
+            web.post("/v1/responses", handle._post),
             web.post("/v1/messages", handle._post),
+            web.post("/v1/completions", handle._post),
+            *(web.post(path, handle._other) for path in others.ANSWERS),
             web.get("/v1/models", handle._models),
             web.get("/_seen", handle._list_seen),
             web.delete("/_seen", handle._forget_seen),

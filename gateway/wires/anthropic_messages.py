@@ -12,14 +12,19 @@ import orjson
 
 from gateway.values import Ask, Usage
 from gateway.wires import fields, media
+from gateway.wires.anthropic_messages_edit import MessagesEditor, edited, shortened
 from gateway.wires.anthropic_messages_stream import Counts, MessagesReader
-from gateway.wires.base import BadField, Judged, StreamReader
+from gateway.wires.base import BadField, Editor, Edits, Judged, StreamReader
+
+THINKING_LEAST = 1024
+"""https://docs.anthropic.com/en/docs/build-with-claude/extended-thinking"""
 
 
 class AnthropicMessages:
     name = "anthropic.messages"
     family = "anthropic"
-    upstream_path = "/v1/messages"
+    answers_bytes = False
+    charges_quote = False
 
     def judge(self, body: dict[str, Any]) -> Judged:
         """Read what the gateway judges; what it does not name is the upstream's to judge. Raises BadField."""
@@ -48,8 +53,31 @@ class AnthropicMessages:
         """The body itself."""
         return ask.body
 
+    def clamp(self, body: dict[str, Any], limit: int) -> dict[str, Any]:
+        """A thinking budget is below max_tokens and at least THINKING_LEAST: where there is no room, nothing is thought."""
+        if body["max_tokens"] <= limit:
+            return body
+        body = {**body, "max_tokens": limit}
+        thinking = body.get("thinking")
+        budget = thinking.get("budget_tokens") if type(thinking) is dict else None
+        if type(thinking) is dict and type(budget) is int and budget >= limit:
+            if limit > THINKING_LEAST:
+                body["thinking"] = {**thinking, "budget_tokens": limit - 1}
+            else:
+                del body["thinking"]
+        return body
+
     def reader(self, ask: Ask) -> StreamReader:
         return MessagesReader()
+
+    def editor(self, ask: Ask, edits: Edits) -> Editor:
+        return MessagesEditor(edits)
+
+    def edit(self, answer: bytes, edits: Edits) -> tuple[bytes, bool]:
+        return edited(answer, edits)
+
+    def shorten(self, answer: bytes, limit: int) -> tuple[bytes, Usage] | None:
+        return shortened(answer, limit)
 
     def usage(self, answer: bytes) -> Usage | None:
         """Usage of a whole answer; None where it reports none. Incomplete where a count that is charged is missing."""

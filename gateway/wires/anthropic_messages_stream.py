@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from gateway.values import Usage
+from gateway.wires.base import CutReason
 from gateway.wires.fields import text_bytes, tokens
 from gateway.wires.follow import Follower
 from gateway.wires.sse import parse
@@ -20,6 +21,7 @@ from gateway.wires.sse import parse
 _TEXTS = ("text", "thinking", "partial_json")
 """Where a delta carries what the model wrote. Signatures and citations are not written token by token."""
 _CALLS = ("tool_use", "server_tool_use", "mcp_tool_use")
+OPEN_MAX = 1024
 _RELEARN_EVENTS = 2
 """Events decoded at the start of each content block: other blocks have other envelopes."""
 
@@ -57,7 +59,7 @@ class Counts:
 class MessagesReader(Follower):
     """A `StreamReader` of messages events."""
 
-    __slots__ = ("_counts", "_has_output", "_has_stopped", "_opening")
+    __slots__ = ("_counts", "_has_output", "_has_stopped", "_opening", "_open")
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,6 +68,8 @@ class MessagesReader(Follower):
         self._has_stopped = False
         self._opening = b""
         """How the current block's deltas begin, up to their text; b"": not learned."""
+        self._open: list[int] = []
+        """Indexes of the blocks that were begun and not ended."""
 
     def _ordinary(self, head: bytes) -> bytes | None:
         # The opening holds a raw line feed, which JSON escapes, so content cannot counterfeit it. An event has three lines:
@@ -93,7 +97,11 @@ class MessagesReader(Follower):
         if kind == "content_block_delta":
             self._note_delta(piece, value)
         elif kind == "content_block_start":
+            if type(index := value.get("index")) is int and len(self._open) < OPEN_MAX:
+                self._open.append(index)
             self._note_block(value.get("content_block"))
+        elif kind == "content_block_stop":
+            self._open = [index for index in self._open if index != value.get("index")]
         elif kind == "message_start":
             message = value.get("message")
             self._note_usage(message.get("usage") if type(message) is dict else None, is_cumulative=False)
@@ -108,6 +116,23 @@ class MessagesReader(Follower):
         elif kind == "error":
             self.failed = True
         return piece
+
+    def _mark(self) -> Any:
+        return super()._mark(), list(self._open)
+
+    def _undo(self, mark: Any) -> None:
+        super()._undo(mark[0])
+        self._open = mark[1]
+
+    def ending(self, reason: CutReason, usage: Usage) -> bytes:
+        """Open blocks are closed, then the stop reason with the output tokens, then the end."""
+        events: list[dict[str, Any]] = [{"type": "content_block_stop", "index": index} for index in reversed(self._open)]
+        stop = "max_tokens" if reason == "length" else "refusal"
+        delta = {"stop_reason": stop, "stop_sequence": None}
+        events.append({"type": "message_delta", "delta": delta, "usage": {"output_tokens": usage.output_tokens}})
+        events.append({"type": "message_stop"})
+        self.is_finished = True
+        return b"".join([b"event: %b\ndata: %b\n\n" % (event["type"].encode(), orjson.dumps(event)) for event in events])
 
     def _note_usage(self, report: Any, *, is_cumulative: bool) -> None:
         if not self._counts.take(report):

@@ -7,15 +7,23 @@ not are its events looked at one by one, and only those that may matter are deco
 Rule 1: a scan may take an ordinary event for one that matters (that costs time), never the other way round.
 Rule 2: the first content events of a stream are decoded, so that short answers are counted exactly. From them is learned how
 many bytes of an event are its envelope; later ones are estimated by it, and a few of them are decoded to keep it true.
-Rule 3: what is relayed, `usage`, `events` and the flags do not depend on how the stream was cut into blocks.
+Rule 3: near a bound (`stop_events`, `stop_bytes`) every event is decoded, so that a stream stops at the same event however it
+was cut into blocks; the event that would be beyond is held back whole, with all that follows it.
+Rule 4: what is relayed, `usage`, `events` and the flags do not depend on how the stream was cut into blocks.
 `content_bytes` does, by some per cent, once events are estimated.
 """
 
 from __future__ import annotations
 
+import sys
+from typing import Any
+
 from gateway.values import Usage
 from gateway.wires.sse import Splitter, first_end
 
+NEVER = sys.maxsize
+_EVENT_BYTES_LEAST = 24
+"""No content event is shorter on any wire."""
 EXACT_EVENTS = 8
 """Content events at the start of a stream that are decoded."""
 SAMPLE_EVERY = 32
@@ -31,6 +39,7 @@ class Follower:
     __slots__ = (
         *("usage", "events", "is_finished", "failed", "_content_bytes"),
         *("_splitter", "_split", "_exact_left", "_envelope", "_kind", "_until_sample"),
+        *("stop_events", "stop_bytes", "is_cut", "answer_id", "_rest"),
     )
 
     def __init__(self) -> None:
@@ -47,6 +56,11 @@ class Follower:
         self._kind = b""
         """What kind of content the envelope was learned from."""
         self._until_sample = SAMPLE_EVERY
+        self.stop_events = self.stop_bytes = NEVER
+        self.is_cut = False
+        self.answer_id = ""
+        self._rest = b""
+        """Whole events that came after the stop."""
 
     @property
     def content_bytes(self) -> int:
@@ -61,37 +75,75 @@ class Follower:
         head = self._split(block)
         if not head:
             return b""
-        if not self._exact_left and len(head) <= _STRIDE_BYTES_MAX and (kept := self._ordinary(head)) is not None:
+        if self.is_cut:
+            self._rest += head
+            return b""
+        if (
+            not self._exact_left
+            and len(head) <= _STRIDE_BYTES_MAX
+            and not self._is_near(head)
+            and (kept := self._ordinary(head)) is not None
+        ):
             return kept
         return self._walk(head)
+
+    def resume(self) -> bytes:
+        """The bounds have been raised after a stop: what was held back, as far as they now allow."""
+        rest, self._rest, self.is_cut = self._rest, b"", False
+        return self._walk(rest) if rest else b""
+
+    def _is_near(self, head: bytes) -> bool:
+        """Whether these events may go beyond a bound."""
+        return (
+            self.events + len(head) // _EVENT_BYTES_LEAST >= self.stop_events
+            or self._content_bytes + len(head) >= self.stop_bytes
+        )
 
     def flush(self) -> bytes:
         """The stream ended: what is left to relay of a last event without its blank line. Idempotent."""
         self._exact_left = max(self._exact_left, 1)  # what may be cut in half is not to be guessed at
         rest = self._splitter.flush()
+        if self.is_cut:
+            self._rest += rest
+            return b""
         return self._walk(rest) if rest else b""
 
     def _walk(self, head: bytes) -> bytes:
         """Take the head in strides: longer ones while their events are ordinary, down to a single event where they are not."""
-        relayed = []
+        relayed: list[bytes] = []
         begin, size = 0, len(head)
         stride = min(size // 4, _STRIDE_BYTES_MAX)
         is_changed = False
         while begin < size:
             end = first_end(head, begin + (0 if self._exact_left else stride))
             piece = head[begin:end]
-            kept = None if self._exact_left else self._ordinary(piece)
+            kept = None if self._exact_left or self._is_near(piece) else self._ordinary(piece)
             if kept is not None:
                 stride = min(stride * 2, _STRIDE_BYTES_MAX) or _STRIDE_BYTES
             elif stride and not self._exact_left:
                 stride = stride // 4 if stride > _STRIDE_BYTES else 0
                 continue
             else:
+                mark, events, was_finished = self._mark(), self.events, self.is_finished
                 kept = self._event(piece)
+                is_beyond = self.events > self.stop_events or self.content_bytes > self.stop_bytes
+                ends_itself = self.is_finished and not was_finished  # the answer is whole with this event
+                if is_beyond and self.events > events and not ends_itself:
+                    self._undo(mark)
+                    self.is_cut = True
+                    self._rest = head[begin:]
+                    return b"".join(relayed)
             relayed.append(kept)
             is_changed = is_changed or kept is not piece
             begin = end
         return b"".join(relayed) if is_changed else head
+
+    def _mark(self) -> Any:
+        """What `_undo` needs to forget one event: whatever `_event` would not come to again by itself."""
+        return self.events, self._content_bytes, self.usage, self.failed
+
+    def _undo(self, mark: Any) -> None:
+        self.events, self._content_bytes, self.usage, self.failed = mark
 
     def _ordinary(self, head: bytes) -> bytes | None:
         """Count and relay events all of which carry content and nothing that matters; None: some may, look closer."""

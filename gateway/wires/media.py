@@ -21,6 +21,8 @@ OPENAI_IMAGE_LOW = 85
 OPENAI_TILE = 170
 OPENAI_IMAGE_MAX = OPENAI_IMAGE_LOW + 8 * OPENAI_TILE
 """768 by 2048 pixels, the largest that scaling leaves: 2 by 4 tiles."""
+OPENAI_PATCHES_MAX = 10_000
+"""Of an image in its original detail."""
 ANTHROPIC_IMAGE_MAX = 1600
 ANTHROPIC_EDGE_MAX = 1568
 ANTHROPIC_PIXELS_A_TOKEN = 750
@@ -74,6 +76,24 @@ def anthropic(messages: list[dict[str, Any]]) -> Media:
     return Media(base64_bytes, tokens) if base64_bytes or tokens else NONE
 
 
+def responses(items: list[dict[str, Any]]) -> Media:
+    """Media in the input of a responses request: in messages, in what tools gave back, and images made earlier."""
+    base64_bytes = tokens = 0
+    for item in items:
+        for name in ("content", "output"):
+            parts = item.get(name)
+            for part in parts if type(parts) is list else (parts,):
+                kind = part.get("type") if type(part) is dict else None
+                if type(part) is dict and type(kind) is str and (read := _RESPONSES.get(kind)):
+                    found = read(part)
+                    base64_bytes += found.base64_bytes
+                    tokens += found.tokens
+        if item.get("type") == "image_generation_call" and type(made := item.get("result")) is str:
+            base64_bytes += len(made)
+            tokens += _image_tokens(made, None)
+    return Media(base64_bytes, tokens) if base64_bytes or tokens else NONE
+
+
 def openai_image_tokens(width: int, height: int) -> int:
     """Tokens of an image in high detail: shrunk into 2048 by 2048, then to a shortest side of 768, in tiles of 512."""
     longest = max(width, height)
@@ -83,6 +103,11 @@ def openai_image_tokens(width: int, height: int) -> int:
     if shortest > 768:
         width, height = _scaled(width, 768, shortest), _scaled(height, 768, shortest)
     return OPENAI_IMAGE_LOW + OPENAI_TILE * -(-width // 512) * -(-height // 512)
+
+
+def openai_original_tokens(width: int, height: int) -> int:
+    """Tokens of an image that is not shrunk: a patch of 32 by 32 pixels is a token."""
+    return min(-(-width // 32) * -(-height // 32), OPENAI_PATCHES_MAX)
 
 
 def anthropic_image_tokens(width: int, height: int) -> int:
@@ -116,10 +141,17 @@ def _openai_image(part: dict[str, Any]) -> Media:
     image = part.get("image_url")
     url, detail = (image.get("url"), image.get("detail")) if type(image) is dict else (image, None)
     base64 = _base64_of(url)
+    return Media(len(base64 or ""), _image_tokens(base64, detail))
+
+
+def _image_tokens(base64: str | None, detail: Any) -> int:
+    """Tokens of an image of OpenAI's; None: it is somewhere else, and nobody knows its size."""
     if detail == "low":
-        return Media(len(base64 or ""), OPENAI_IMAGE_LOW)
+        return OPENAI_IMAGE_LOW
     size = size_of(base64) if base64 else None
-    return Media(len(base64 or ""), openai_image_tokens(*size) if size else OPENAI_IMAGE_MAX)
+    if detail == "original":
+        return openai_original_tokens(*size) if size else OPENAI_PATCHES_MAX
+    return openai_image_tokens(*size) if size else OPENAI_IMAGE_MAX
 
 
 def _openai_audio(part: dict[str, Any]) -> Media:
@@ -142,6 +174,21 @@ def _openai_file(part: dict[str, Any]) -> Media:
     return Media(base64_bytes, document_tokens(base64_bytes, OPENAI_IMAGE_MAX))
 
 
+def _responses_image(part: dict[str, Any]) -> Media:
+    base64 = _base64_of(part.get("image_url"))
+    return Media(len(base64 or ""), _image_tokens(base64, part.get("detail")))
+
+
+def _responses_file(part: dict[str, Any]) -> Media:
+    return _openai_file({"file": part})  # the same fields, one level up
+
+
+_RESPONSES = {
+    "input_image": _responses_image,
+    "computer_screenshot": _responses_image,
+    "input_audio": _openai_audio,
+    "input_file": _responses_file,
+}
 _OPENAI = {"image_url": _openai_image, "input_audio": _openai_audio, "file": _openai_file}
 
 

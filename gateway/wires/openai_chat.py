@@ -11,14 +11,19 @@ import orjson
 
 from gateway.values import Ask, Usage
 from gateway.wires import fields, media
-from gateway.wires.base import Judged, StreamReader
+from gateway.wires.base import Editor, Edits, Judged, StreamReader
+from gateway.wires.openai_chat_edit import ChatEditor, edited, shortened
 from gateway.wires.openai_chat_stream import ChatReader, Counts
+
+BOUNDS = ("max_tokens", "max_completion_tokens", "min_tokens")
+NEWER_MODELS = ("o1", "o3", "o4", "gpt-5")
 
 
 class OpenAIChat:
     name = "openai.chat"
     family = "openai"
-    upstream_path = "/v1/chat/completions"
+    answers_bytes = False
+    charges_quote = False
 
     def judge(self, body: dict[str, Any]) -> Judged:
         """Read what the gateway judges; what it does not name is the upstream's to judge. Raises BadField."""
@@ -62,8 +67,26 @@ class OpenAIChat:
         options = ask.body.get("stream_options") or {}
         return {**ask.body, "stream_options": {**options, "include_usage": True}}
 
+    def clamp(self, body: dict[str, Any], limit: int) -> dict[str, Any]:
+        """Newer models of the vendor know max_completion_tokens alone, and many other servers max_tokens alone."""
+        lowered = {name: limit for name in BOUNDS if type(body.get(name)) is int and body[name] > limit}
+        if all(body.get(name) is None for name in BOUNDS[:2]):
+            name = body["model"].rpartition("/")[2]
+            is_newer = "reasoning_effort" in body or name.startswith(NEWER_MODELS)
+            lowered["max_completion_tokens" if is_newer else "max_tokens"] = limit
+        return {**body, **lowered} if lowered else body
+
     def reader(self, ask: Ask) -> StreamReader:
         return ChatReader(hides_usage=not ask.wants_usage, choices=ask.body.get("n") or 1)
+
+    def editor(self, ask: Ask, edits: Edits) -> Editor:
+        return ChatEditor(edits, choices=ask.body.get("n") or 1)
+
+    def edit(self, answer: bytes, edits: Edits) -> tuple[bytes, bool]:
+        return edited(answer, edits)
+
+    def shorten(self, answer: bytes, limit: int) -> tuple[bytes, Usage] | None:
+        return shortened(answer, limit)
 
     def usage(self, answer: bytes) -> Usage | None:
         """Usage of a whole answer; None where it reports none. Incomplete where a count that is charged is missing."""

@@ -16,8 +16,10 @@ from typing import Any
 import orjson
 
 from gateway.values import Usage
+from gateway.wires.base import CutReason
 from gateway.wires.fields import CHOICES_MAX, text_bytes, tokens
 from gateway.wires.follow import Follower
+from gateway.wires.openai_chat_ending import closed
 from gateway.wires.sse import BOM, Event, parse
 
 # Cutting this out of an event by its bytes is safe: inside a JSON string every quote is escaped, and an escaped one has a
@@ -64,7 +66,10 @@ class Counts:
 class ChatReader(Follower):
     """A `StreamReader` of chat completion chunks."""
 
-    __slots__ = ("_hides", "_choices", "_ended", "_counts", "_is_stale", "_unfinished", "_null_usage", "_is_common")
+    __slots__ = (
+        *("_hides", "_choices", "_ended", "_counts", "_is_stale", "_unfinished", "_null_usage", "_is_common"),
+        *("_chunk", "_says_null"),
+    )
 
     def __init__(self, *, hides_usage: bool, choices: int) -> None:
         super().__init__()
@@ -79,6 +84,9 @@ class ChatReader(Follower):
         """How this stream's chunks write that they report no usage; b"": they leave it out."""
         self._is_common = False
         """Content chunks say "unfinished" once and have two lines, as nearly all servers' do."""
+        self._chunk: dict[str, Any] = {}
+        """The envelope of this stream's chunks, for the ending."""
+        self._says_null = False
 
     def _ordinary(self, head: bytes) -> bytes | None:
         if not self._is_common:
@@ -140,6 +148,9 @@ class ChatReader(Follower):
         choices = chunk.get("choices")
         if type(choices) is not list:
             choices = []
+        if choices and not self._chunk:
+            self._chunk = {name: value for name, value in chunk.items() if name not in ("choices", "usage")}
+            self._says_null = b'"usage"' in written
         size = self._note_choices(choices)
         if size:
             self._note_content(piece, size)
@@ -164,11 +175,22 @@ class ChatReader(Follower):
         except orjson.JSONEncodeError:  # orjson reads deeper nesting than it writes
             return piece
 
+    def ending(self, reason: CutReason, usage: Usage) -> bytes:
+        """A finish reason for every choice that has none, usage where it was asked for, `[DONE]`."""
+        null = self._says_null and not self._hides
+        open_choices = [index for index in range(self._choices) if reason == "filter" or index not in self._ended]
+        self.is_finished = True
+        return closed(self._chunk, open_choices, self._nothing(), reason, None if self._hides else usage, says_null=null)
+
+    def _nothing(self) -> dict[str, Any]:
+        """What a choice says that says nothing more."""
+        return {"delta": {}}
+
     def _note_choices(self, choices: list[Any]) -> int:
         size = 0
         for choice in choices:
             if type(choice) is dict:
-                size += _content(choice)
+                size += self._content_of(choice)
                 if choice.get("finish_reason") and len(self._ended) < CHOICES_MAX:
                     index = choice.get("index")
                     self._ended.add(index if type(index) is int else 0)
@@ -195,10 +217,13 @@ class ChatReader(Follower):
         if self.is_finished and not self._is_stale and self.usage is not None and not self.usage.is_complete:
             self.usage = self._counts.usage(is_final=True)
 
+    def _content_of(self, choice: dict[str, Any]) -> int:
+        return _content(choice)
+
     def _measure(self, piece: bytes) -> None:
         chunk = _decoded(parse(piece))
         choices = chunk.get("choices") if chunk else None
-        if type(choices) is list and (size := sum(_content(choice) for choice in choices if type(choice) is dict)):
+        if type(choices) is list and (size := sum(self._content_of(choice) for choice in choices if type(choice) is dict)):
             self._learn(len(piece) - size, _kind(piece))
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from gateway.values import Usage
 from gateway.wires import WIRES
 from gateway.wires.follow import EXACT_EVENTS
+from gateway.wires.plain import COUNTS
 from gateway.wires.sse import Decoder, EventTooLong
 from tests.wires.streams import CHAT, MESSAGES, TRANSCRIPTS, ask, read, reader, recorded, state
 from tests.wires.test_wires_sse import cut
@@ -242,7 +243,7 @@ def test_usage_of_whole_messages():
     usage = {"input_tokens": 10, "cache_read_input_tokens": 200, "cache_creation_input_tokens": 30, "output_tokens": 4}
     answer = {"type": "message", "usage": usage}
     assert WIRES[MESSAGES].usage(json.dumps(answer).encode()) == Usage(240, 200, 30, 4, is_complete=True)
-    for wire in WIRES.values():
+    for wire in [wire for name, wire in WIRES.items() if name not in COUNTS]:
         for odd in (b"", b"[]", b"nonsense", b'{"usage":null}', b"[" * 100_000):
             assert wire.usage(odd) is None
 
@@ -278,7 +279,7 @@ ODD = (
 )
 
 
-@pytest.mark.parametrize("wire", WIRES)
+@pytest.mark.parametrize("wire", [CHAT, MESSAGES, "openai.completions", "openai.responses"])
 @pytest.mark.parametrize("data", ODD, ids=range(len(ODD)))
 def test_odd_data_raises_nothing(wire, data):
     """JSON of the wrong shape, or too deep to be written again, is relayed or dropped, never a crash."""
