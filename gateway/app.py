@@ -22,12 +22,13 @@ from gateway.budgets.estimate import Estimator
 from gateway.errors import SettingsError, StoreFault
 from gateway.holds import Holds
 from gateway.house import House
-from gateway.phases.admit import Policies
 from gateway.policy.load import load_dir
 from gateway.settings import Settings, secret, upstream_credentials
+from gateway.snapshot import Policies
 from gateway.store import checkup, embedded
 from gateway.store.address import parse_url
 from gateway.store.local import LocalLedger
+from gateway.store.owners import Owners
 from gateway.store.redis import RedisLedger
 from gateway.upstream.base import Timeouts
 from gateway.upstream.pool import HttpUpstream
@@ -101,6 +102,7 @@ async def serve(settings: Settings, environ: Mapping[str, str], *, on_ready: Cal
                 lease_s=settings.lease,
                 renew_every_s=settings.renew_every,
             ),
+            owners=Owners(ledger.connection, key_secret),
             upstream=upstream,
             estimator=Estimator(),
             tasks=tasks,

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from gateway.background import Tasks
 from gateway.budgets.estimate import Estimator
 from gateway.holds import Holds
-from gateway.phases.admit import Policies
 from gateway.settings import Settings
+from gateway.snapshot import Policies
+from gateway.store.owners import Owners
 from gateway.upstream.base import Upstream
 
 
@@ -22,6 +23,7 @@ class House:
     """The upstream's own, by wire family."""
     policies: Policies
     holds: Holds
+    owners: Owners
     upstream: Upstream
     estimator: Estimator
     tasks: Tasks

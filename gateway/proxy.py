@@ -1,148 +1,195 @@
 """The spine: one request's way through the gateway. It alone knows the order of the phases.
 
-    identify → read → quote → hold → shape → forward → relay → settle → record
+    identify → permit → read → curb → hold → shape → forward → relay → settle → record
 
 Each phase takes earlier values and gives one new one; a `Refusal` or an `UpstreamFault` ends the way, and `answer` turns it
 into HTTP. Invariants, whatever happens (an error, a client that leaves, a bug of ours):
 
 1. a hold that was opened is closed exactly once, by the closing rule in `phases.settle`;
 2. an upstream answer that was opened is closed, and the client's departure closes it at once;
-3. a stream that its upstream did not end is never ended cleanly: an error event, then the connection is cut;
+3. a stream that its upstream did not end is never ended as if it had: an error event, then the connection is cut; where the
+   gateway itself ends one, by its policy, it says so in the stream's own protocol (finish reason `length` and its kin);
 4. every request leaves one line in the log.
+
+What has no model's work in it (lists of models, kept answers) goes another way from here: `listing`.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from functools import partial
 from random import getrandbits
+from typing import NamedTuple
 
 import structlog
 from aiohttp import web
-from multidict import CIMultiDict
 
-from gateway import answer
+from gateway import answer, listing
+from gateway.downstream import begin, break_off, client_of, headers, is_event_stream
 from gateway.endpoints import Endpoint, family_of, route
 from gateway.errors import Refusal, StoreFault, UpstreamFault
-from gateway.holds import Hold
 from gateway.house import House
 from gateway.phases import admit, relay, settle
+from gateway.phases.curb import KEEPS_ANSWERS, curb, notes
 from gateway.phases.identify import identify
+from gateway.phases.leash import Leash
 from gateway.phases.read import read
-from gateway.phases.record import Timings, record
-from gateway.phases.shape import shape, shape_bare
+from gateway.phases.record import Entry, Timings, record
+from gateway.phases.shape import shape
+from gateway.snapshot import Admission, Snapshot
 from gateway.upstream.base import NotSent, Reply
-from gateway.upstream.headers import return_headers
-from gateway.values import Ask, Caller, Ended, Limit, Outcome, Outgoing
-from gateway.whole import SERVER, Headers, Whole
+from gateway.values import Ask, Caller, Cut, Ended, Outcome, Outgoing
+from gateway.whole import Headers, Whole
 from gateway.wires import FAMILIES, WIRES
-from gateway.wires.base import Family, Wire
+from gateway.wires.base import Editor, Family, StreamReader, Wire
+from gateway.wires.plain import COUNTS, counted
 
 log = structlog.get_logger()
 
-CUT_EVENT_BELOW_BYTES = 32_768
-CUT_S = 5.0
+UNBOUNDED_STEP_TOKENS = 1024
+"""How far ahead an answer is held that nobody bounds, once it is longer than its model's answers are said to be."""
 
 
 async def handle(request: web.BaseRequest, house: House) -> web.StreamResponse:
     """Serve one request. Raises only CancelledError and ConnectionError: nobody is left to be answered."""
-    timings = Timings()
-    request_id = f"req_{getrandbits(96):024x}"
+    entry = Entry(f"req_{getrandbits(96):024x}", Timings())
     raw_path = request.raw_path
     family = FAMILIES[family_of(request.headers, raw_path)]
     policy = house.policies.snapshot()
-    endpoint: Endpoint | None = None
-    caller: Caller | None = None
-    ask: Ask | None = None
-    hold: Hold | None = None
+    entry.policy = policy.digest
     refusal: Refusal | None = None
     response: web.StreamResponse | None = None
-    limits: list[Limit] = []
     try:
-        endpoint = route(request.method, raw_path, family.name)
-        caller = identify(request.headers, policy.policy, house.secret, policy.callers)
-        if endpoint.wire is None:
-            outgoing = shape_bare(request, endpoint, house.credentials[family.name])
-            response = await _pass_on(outgoing, family, request_id, house)
-            return response
-        wire = WIRES[endpoint.wire]
-        settings = house.settings
-        ask = await read(request, wire, limit_bytes=settings.body_limit_bytes, timeout_s=settings.body_timeout)
-        timings.mark("read")
-        quote = partial(admit.quote, caller, ask, request_id, policy, house.estimator)
-        hold = await house.holds.open(quote(house.store_now_us()), quote)
-        timings.mark("hold")
-        limits = admit.limits(hold)
-        if not hold.reserved.admitted:
-            raise admit.refused(hold, caller, ask)
-        outgoing = shape(request, ask, wire, endpoint, house.credentials[family.name])
-        response = await _exchange(request, outgoing, caller, ask, hold, limits, request_id, house, wire, family, timings)
+        endpoint = entry.endpoint = route(request.method, raw_path, family.name)
+        caller = entry.caller = identify(request.headers, policy.policy, house.secret, policy.callers)
+        admit.permit(policy, caller, endpoint.name)
+        if endpoint.kind == "wire":
+            response = await _serve(request, endpoint, caller, policy, house, family, entry)
+        else:
+            response = await listing.serve(request, endpoint, caller, policy, house, family, entry)
         return response
     except Refusal as error:
         # Its traceback holds this frame, and with it the body: a cycle that would keep megabytes until the next collection.
         refusal = error.with_traceback(None)
         refusal.__context__ = None
     except UpstreamFault as fault:
-        log.warning("upstream_fault", id=request_id, side="upstream", fault=fault.kind, reason=fault.message)
+        log.warning("upstream_fault", id=entry.id, side="upstream", fault=fault.kind, reason=fault.message)
         refusal = answer.refusal_of(fault)
     except StoreFault as fault:
         refusal = answer.refusal_without_store(fault)
     except (asyncio.CancelledError, ConnectionError):
         raise
     except Exception as error:
-        log.error("internal_error", id=request_id, side="gateway", exc=answer.trace(error))
+        log.error("internal_error", id=entry.id, side="gateway", exc=answer.trace(error))
         refusal = answer.internal()
     finally:
+        hold = entry.hold
         if hold is not None and hold.reserved.admitted and not hold.is_closed:
             hold.close((0,) * len(hold.quote.lines))  # a bug of ours before anything was sent: nothing is charged
         if refusal is not None:
-            response = answer.refuse(refusal, family, request_id, limits=limits, now_s=house.store_now_us() / 1e6)
-        status = 0 if response is None else response.status
-        record(request_id, endpoint, status, timings, policy.digest, caller, ask, hold, refusal)
+            response = answer.refuse(refusal, family, entry.id, limits=entry.limits, now_s=house.store_now_us() / 1e6)
+        entry.status = 0 if response is None else response.status
+        record(entry, refusal)
     return response
 
 
-async def _exchange(
-    request: web.BaseRequest,
-    outgoing: Outgoing,
-    caller: Caller,
-    ask: Ask,
-    hold: Hold,
-    limits: list[Limit],
-    request_id: str,
-    house: House,
-    wire: Wire,
-    family: Family,
-    timings: Timings,
+class _Way(NamedTuple):
+    """What an exchange with the upstream is made of."""
+
+    request: web.BaseRequest
+    caller: Caller
+    ask: Ask
+    known: Admission
+    wire: Wire
+    family: Family
+    house: House
+    entry: Entry
+    limit: int | None
+    """Output tokens of one choice that the gateway allows; None: as many as were asked for."""
+    notes: Headers
+    """What the gateway changed in the request."""
+
+
+async def _serve(
+    request: web.BaseRequest, endpoint: Endpoint, caller: Caller, policy: Snapshot, house: House, family: Family, entry: Entry
 ) -> web.StreamResponse:
+    """A request whose body is JSON that a wire judges."""
+    wire, settings = WIRES[endpoint.wire], house.settings
+    ask = entry.ask = await read(request, wire, limit_bytes=settings.body_limit_bytes, timeout_s=settings.body_timeout)
+    entry.timings.mark("read")
+    known = admit.admission(caller, ask.model, policy)
+    ask, limit, dropped = curb(ask, wire, known.effective.output, known.effective.rule.max_output_tokens)
+    if ask.wire == KEEPS_ANSWERS:
+        await listing.check_owned(ask, caller, house)
+    held = await admit.hold(house.holds, caller, ask, limit, entry.id, known, house.estimator, house.store_now_us)
+    entry.ask, entry.hold, entry.limits = ask, held.hold, held.limits
+    entry.limit = limit = held.limit
+    entry.dropped = dropped
+    entry.timings.mark("hold")
+    if not held.hold.reserved.admitted:
+        raise admit.refused(held.hold, caller, ask, known)
+    outgoing = shape(request, ask, wire, endpoint, house.credentials[family.name], limit=limit, mark=known.mark)
+    return await _exchange(
+        outgoing, _Way(request, caller, ask, known, wire, family, house, entry, limit, notes(limit, dropped))
+    )
+
+
+async def _exchange(outgoing: Outgoing, way: _Way) -> web.StreamResponse:
     """Forward, relay, and close the hold with what came of it. Raises what `handle` answers, once the hold is closed."""
+    request, caller, ask, known, wire, family, house, entry, limit, _ = way
+    hold = entry.hold
+    assert hold is not None  # noqa: S101  # `_serve` has opened it
     reply: Reply | None = None
     reader = wire.reader(ask) if ask.is_stream else None
     usage = None
     whole_bytes = 0
     ended: Ended = "gateway_failed"
+    cut: Cut = ""
     fault_kind = ""
     response: web.StreamResponse | None = None
     try:
         reply = await house.upstream.send(*outgoing)
-        timings.mark("upstream")
-        headers = _headers(reply, family, request_id, limits, house)
-        if reader is not None and reply.status == 200 and _is_event_stream(reply):
-            response = web.StreamResponse(status=200, headers=CIMultiDict((*headers, ("Server", SERVER))))
-            await response.prepare(request)
+        entry.timings.mark("upstream")
+        if reader is not None and reply.status == 200 and is_event_stream(reply):
+            response = await begin(request, headers(reply, family, entry, house, way.notes))
+            spout = relay.Spout(response, client_of(request), unread_s=house.settings.read_timeout, pace=known.output.pace())
+            leash = _leash(way, reader)
+            edits = known.output.edits()
+            editor: Editor | None = None if edits is None else wire.editor(ask, edits)
             hold.progress = partial(settle.progress, hold, ask, reader, family.name, house.estimator)
-            if request.transport is None:
-                raise ConnectionResetError("the client has gone")
-            await relay.stream(reply, reader, response, request.transport, unread_s=house.settings.read_timeout)
+            reason = await relay.stream(reply, reader, spout, editor=editor, leash=leash, begun=_claims(way, reader))
+            ended = "complete"
+            if reason is not None:
+                ended, cut = "cut", "filter" if reason == "filter" else "limit" if leash is None else leash.cut()
+                told = settle.told(hold, ask, reader, family.name, house.estimator)
+                await relay.cut(reply, reader, spout, reason, told, editor=editor)
+        elif wire.answers_bytes and reply.status == 200:
+            response = await begin(request, headers(reply, family, entry, house, way.notes))
+            spout = relay.Spout(response, client_of(request), unread_s=house.settings.read_timeout, pace=None)
+            await relay.raw(reply, spout)
             ended = "complete"
         else:
             body = await relay.whole(reply, limit_bytes=house.settings.answer_limit_bytes, is_stream=ask.is_stream)
             if reply.status < 400:
-                ended, usage, whole_bytes = "complete", wire.usage(body), len(body)
+                ended, usage = "complete", wire.usage(body)
+                if wire.charges_quote or ask.body.get("background") is True:
+                    usage = settle.quoted(hold.quote)
+                if limit is not None and (shorter := wire.shorten(body, limit)) is not None:
+                    (body, usage), cut = shorter, "limit"
+                if (edits := known.output.edits()) is not None:
+                    body, is_filtered = wire.edit(body, edits)
+                    cut = "filter" if is_filtered else cut
+                whole_bytes = len(body)
+                if ask.wire in COUNTS:
+                    settle.calibrate(caller, ask, counted(body), house.estimator)
+                await listing.note_answer(ask, body, caller, house, known.effective.output.stored)
             else:
                 ended = "upstream_refused"
-            response = Whole(reply.status, headers, body, unread_s=house.settings.read_timeout)
-        timings.mark("relay")
+            response = Whole(
+                reply.status, headers(reply, family, entry, house, way.notes), body, unread_s=house.settings.read_timeout
+            )
+        entry.timings.mark("relay")
         return response
     except UpstreamFault as fault:
         ended, fault_kind = ("upstream_died" if fault.reached else "upstream_unreached"), fault.kind
@@ -150,8 +197,8 @@ async def _exchange(
             ended = "upstream_unreached"  # it did nothing for the tenant, and the fault is the operator's
         if response is None:
             raise
-        log.warning("upstream_fault", id=request_id, side="upstream", fault=fault.kind, reason=fault.message)
-        await _cut(request, response, family.error_event(answer.refusal_of(fault), request_id))
+        log.warning("upstream_fault", id=entry.id, side="upstream", fault=fault.kind, reason=fault.message)
+        await break_off(request, response, family.error_event(answer.refusal_of(fault), entry.id))
         return response
     except (asyncio.CancelledError, ConnectionError) as left:
         ended = "upstream_unreached" if isinstance(left, NotSent) else "client_left"
@@ -163,8 +210,8 @@ async def _exchange(
             ended = "upstream_unreached"  # no such request can be written
         if response is None:
             raise
-        log.error("internal_error", id=request_id, side="gateway", exc=answer.trace(error))
-        await _cut(request, response, family.error_event(answer.internal(), request_id))
+        log.error("internal_error", id=entry.id, side="gateway", exc=answer.trace(error))
+        await break_off(request, response, family.error_event(answer.internal(), entry.id))
         return response
     finally:
         if reply is not None:
@@ -173,45 +220,26 @@ async def _exchange(
         if reader is not None and usage is None:
             usage = reader.usage
         status = 0 if reply is None else reply.status
-        outcome = Outcome(ended, status, usage, events, content_bytes, fault_kind)
+        outcome = Outcome(ended, status, usage, events, content_bytes, fault_kind, cut)
         settle.close(hold, caller, ask, outcome, family.name, house.estimator)
 
 
-async def _pass_on(outgoing: Outgoing, family: Family, request_id: str, house: House) -> Whole:
-    """An endpoint without a model: asked and answered as it is."""
-    reply = await house.upstream.send(*outgoing)
-    try:
-        body = await relay.whole(reply, limit_bytes=house.settings.answer_limit_bytes, is_stream=False)
-        return Whole(reply.status, _headers(reply, family, request_id, [], house), body)
-    finally:
-        reply.close()
+def _claims(way: _Way, reader: StreamReader) -> Callable[[], Awaitable[bool]] | None:
+    """What is done before the client learns the id of an answer that is kept; None: nothing."""
+    if way.ask.wire != KEEPS_ANSWERS or way.known.effective.output.stored != listing.OWN:
+        return None
+    return partial(listing.claim_stream, reader, way.caller, way.house)
 
 
-def _headers(reply: Reply, family: Family, request_id: str, limits: list[Limit], house: House) -> Headers:
-    """What goes down: the upstream's headers that are allowed, the request's id, and the caller's limits."""
-    headers = return_headers(reply.headers)
-    headers.append((family.request_id_header, request_id))
-    if limits:
-        headers += family.limit_headers(limits, now_s=house.store_now_us() / 1e6)
-    if reply.status >= 400:
-        # Two servers stand between a tenant and the model: say which of them it was.
-        headers.append(("x-gauger-refused-by", "upstream"))
-    return headers
-
-
-def _is_event_stream(reply: Reply) -> bool:
-    return any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in reply.headers)
-
-
-async def _cut(request: web.BaseRequest, response: web.StreamResponse, event: bytes) -> None:
-    """Say in the stream's own protocol that it broke, then close without the end that would make it look whole."""
-    client = request.transport
-    if client is None:
-        return
-    if client.get_write_buffer_size() < CUT_EVENT_BELOW_BYTES:  # then writing does not wait
-        try:
-            await response.write(event)
-        except ConnectionError:
-            return
-    client.close()
-    asyncio.get_running_loop().call_later(CUT_S, client.abort)  # closing waits for a client that reads nothing
+def _leash(way: _Way, reader: StreamReader) -> Leash | None:
+    """What holds a stream back; None: it may run as far as it was asked for, and all of that is held."""
+    ask, limit, hold, house = way.ask, way.limit, way.entry.hold, way.house
+    assert hold is not None  # noqa: S101  # `_serve` has opened it
+    if limit is None and (not hold.quote.lines or hold.quote.output_tokens >= hold.quote.bound_tokens):
+        return None
+    ahead = way.known.effective.output.hold_ahead
+    return Leash(
+        house.holds, hold, reader, ask, way.family.name, house.estimator,
+        limit_tokens=None if limit is None else limit * ask.choices,
+        step_tokens=(UNBOUNDED_STEP_TOKENS if ahead is None else ahead) * ask.choices,
+    )  # fmt: skip

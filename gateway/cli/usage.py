@@ -18,6 +18,7 @@ from gateway.errors import SettingsError
 from gateway.phases import admit
 from gateway.policy.load import load_dir
 from gateway.settings import Settings, secret
+from gateway.snapshot import Snapshot
 from gateway.values import Caller, Limit
 
 _DESCRIPTION = """\
@@ -65,7 +66,7 @@ async def _read(args: argparse.Namespace, settings: Settings) -> tuple[list[Limi
     keys = [key.id for key in tenant.keys if args.key in (None, key.id)]
     if args.key is not None and not keys:
         raise SettingsError(f"--key: tenant {args.tenant!r} has no key {args.key!r}")
-    snapshot = admit.Snapshot(policy, secret(os.environ))
+    snapshot = Snapshot(policy, secret(os.environ))
     async with app.open_ledger(settings) as ledger:
         found: dict[tuple[bytes, bytes], Limit] = {}
         now_us = 0

@@ -1,93 +1,74 @@
-"""What a request may cost at worst, and what is said when that does not fit.
+"""What a request may cost at worst, how that is held, and what is said when it does not fit.
 
-Failure policy: a model the plan does not allow is refused, and so is a model without a price where an enforced budget
-counts money: an unknown price must not be a way around a spending limit.
+Failure policy: an endpoint or a model that the plan does not name is refused, and so is a model without a price where an
+enforced budget counts money: an unknown price must not be a way around a spending limit.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from gateway.budgets import limits as budget_limits
 from gateway.budgets.estimate import Estimator
-from gateway.budgets.limits import LinePlan, lines, plan_lines
-from gateway.budgets.meters import Terms
+from gateway.budgets.limits import lines, plan_lines
 from gateway.budgets.refusals import refusal
+from gateway.budgets.shorten import affordable_output, may_shorten
 from gateway.errors import Refusal
-from gateway.holds import Hold
-from gateway.policy.model import Policy
-from gateway.policy.resolve import Effective, resolve
+from gateway.holds import Hold, Holds
+from gateway.output.clamp import FLOOR_TOKENS, shortened
+from gateway.snapshot import Admission, Snapshot
 from gateway.store.ports import Ledger, WindowPassed
 from gateway.values import Ask, Caller, Limit, Line, Quote
 
+UNBOUNDED_TOKENS = 100_000_000
+"""Of an answer that nobody bounds."""
+SHORTEN_TRIES = 3
+"""Others spend meanwhile what was seen to be left."""
 SHARE_RETRY_MS = 2000
 """While the store is gone nobody knows when it is back: soon enough to notice, late enough not to press."""
-PLANS_MAX = 20_000
-"""Cached plans of one policy, over callers and models. A model's name is the tenant's text: the cache is emptied when full."""
 
 
-class Admission(NamedTuple):
-    """What is known of a caller and a model before its request comes."""
-
-    effective: Effective
-    plan: LinePlan
-    terms: Terms
-
-
-class Snapshot:
-    """One policy, with what was worked out from it so far. A request keeps the snapshot it began with."""
-
-    def __init__(self, policy: Policy, secret: bytes) -> None:
-        self.policy = policy
-        self.digest = policy.digest
-        self.secret = secret
-        self.callers: dict[str, Caller] = {}
-        """Who sent a credential header's value, for `identify`: good ones only."""
-        self._admissions: dict[tuple[str, str], Admission] = {}
-
-    def admission(self, caller: Caller, model: str) -> Admission:
-        """Key ids are unique in a deployment, so they stand for the whole caller."""
-        known = self._admissions.get((caller.key_id, model))
-        if known is None:
-            known = self._work_out(caller, model)
-            if len(self._admissions) >= PLANS_MAX:
-                self._admissions.clear()
-            self._admissions[caller.key_id, model] = known
-        return known
-
-    def _work_out(self, caller: Caller, model: str) -> Admission:
-        effective = resolve(
-            self.policy, organisation=caller.organisation, tenant=caller.tenant, key_id=caller.key_id, model=model
-        )
-        terms = Terms(effective.rule.price, effective.counts_cached_input)
-        return Admission(effective, plan_lines(effective.budgets, caller, model, secret=self.secret), terms)
+def permit(policy: Snapshot, caller: Caller, endpoint: str) -> None:
+    """Raises Refusal (permission) for an endpoint that the caller's plan does not name."""
+    if not policy.may_use(caller, endpoint):
+        message = f"The endpoint {endpoint} is not part of the plan {caller.plan}."
+        raise Refusal("permission", message, status=403, code="endpoint_not_allowed", reason="endpoint_not_allowed")
 
 
-class Policies:
-    """Where the running policy is found: each request takes one snapshot and keeps it."""
-
-    def __init__(self, policy: Policy, secret: bytes) -> None:
-        self._snapshot = Snapshot(policy, secret)
-
-    def snapshot(self) -> Snapshot:
-        return self._snapshot
-
-
-def quote(caller: Caller, ask: Ask, request_id: str, policy: Snapshot, estimator: Estimator, now_us: int) -> Quote:
-    """The worst case of a request, a line for each of its budgets. Raises Refusal (permission)."""
-    effective, plan, terms = policy.admission(caller, ask.model)
+def admission(caller: Caller, model: str, policy: Snapshot) -> Admission:
+    """What is known of a caller and a model. Raises Refusal (permission)."""
+    known = policy.admission(caller, model)
+    effective = known.effective
     if not effective.allowed:
-        message = f"The model {ask.model} is not part of the plan {caller.plan}."
+        message = f"The model {model} is not part of the plan {caller.plan}."
         raise Refusal("permission", message, status=403, param="model", code="model_not_allowed", reason="model_not_allowed")
-    if terms.price is None and any(budget.meter == "cost" and budget.enforce for budget in effective.budgets):
-        message = f"The model {ask.model} has no price in this gateway, and a spending limit applies: use a priced model."
+    if known.terms.price is None and any(budget.meter == "cost" and budget.enforce for budget in effective.budgets):
+        message = f"The model {model} has no price in this gateway, and a spending limit applies: use a priced model."
         raise Refusal("permission", message, status=403, param="model", code="model_not_priced", reason="model_not_priced")
+    return known
+
+
+def quote(
+    caller: Caller, ask: Ask, limit: int | None, request_id: str, known: Admission, estimator: Estimator, now_us: int
+) -> Quote:
+    """The worst case of a request, a line for each of its budgets.
+
+    `limit`: output tokens of one choice that the gateway allows, where that is less than was asked for.
+    """
+    effective, plan, terms = known.effective, known.plan, known.terms
     rule = effective.rule
-    bound = ask.output_tokens_max
-    if bound is None:
-        bound = rule.max_output_tokens
+    bound = ask.output_tokens_max if limit is None else limit
+    if bound is not None:
+        most = bound
+    else:
+        # Nobody bounds it: what a model usually comes to is held, and more while it runs.
+        bound, most = rule.max_output_tokens, UNBOUNDED_TOKENS
         if rule.unbounded_output == "learned":
             bound = estimator.output_bound(caller.tenant, ask.model, bound)
+    if ask.is_stream and (ahead := effective.output.hold_ahead) is not None and bound > ahead:
+        bound = ahead
     input_tokens = estimator.input_tokens(ask.model, ask.text_bytes, ask.media_tokens, tenant=caller.tenant)
     output_tokens = bound * ask.choices
     return Quote(
@@ -105,8 +86,50 @@ def quote(caller: Caller, ask: Ask, request_id: str, policy: Snapshot, estimator
             terms=terms,
             now_us=now_us,
             end_user=ask.end_user,
+            extent=ask.extent,
         ),
+        extent=ask.extent,
+        bound_tokens=most * ask.choices,
     )
+
+
+class Held(NamedTuple):
+    hold: Hold
+    """Admitted or not."""
+    limit: int | None
+    """As in `quote`, lowered to what the budgets still hold where they say `on_exceed: shorten`."""
+    limits: list[Limit]
+    """How the caller's budgets stand, for headers."""
+
+
+async def hold(
+    holds: Holds,
+    caller: Caller,
+    ask: Ask,
+    limit: int | None,
+    request_id: str,
+    known: Admission,
+    estimator: Estimator,
+    store_now_us: Callable[[], int],
+) -> Held:
+    """Hold the worst case of a request, or as much of its output as still fits. Raises StoreFault."""
+    make = partial(quote, caller, ask, limit, request_id, known, estimator)
+    held = await holds.open(make(store_now_us()), make)
+    for _ in range(SHORTEN_TRIES):
+        reserved, quoted = held.reserved, held.quote
+        if reserved.admitted or held.is_local or not may_shorten(quoted.budgets, quoted.lines, reserved.standings):
+            break
+        fits = affordable_output(
+            quoted.budgets, quoted.lines, reserved.standings,
+            input_tokens=quoted.input_tokens, choices=ask.choices, terms=known.terms, extent=ask.extent,
+        )  # fmt: skip
+        shorter = shortened(fits, known.effective.output)
+        if shorter is None:
+            break
+        limit = shorter
+        make = partial(quote, caller, ask, limit, request_id, known, estimator)
+        held = await holds.open(make(store_now_us()), make)
+    return Held(held, limit, limits(held))
 
 
 def limits(hold: Hold) -> list[Limit]:
@@ -114,13 +137,17 @@ def limits(hold: Hold) -> list[Limit]:
     return budget_limits.limit_views(hold.quote.budgets, hold.quote.lines, hold.reserved.standings)
 
 
-def refused(hold: Hold, caller: Caller, ask: Ask) -> Refusal:
+def refused(hold: Hold, caller: Caller, ask: Ask, known: Admission) -> Refusal:
     """The refusal of a quote that did not fit."""
     quote = hold.quote
     if hold.is_local:
         message = "The gateway has lost its store, and what it may spend of your limits by itself is spent. Please try again."
         return Refusal("rate_limit", message, status=429, side="store", retry_after_ms=SHARE_RETRY_MS, reason="store_share")
-    return refusal(quote.budgets, quote.lines, hold.reserved.standings, model=ask.model, tenant=caller.tenant)
+    standings = hold.reserved.standings
+    floor = None
+    if may_shorten(quote.budgets, quote.lines, standings):
+        floor = known.effective.output.min_tokens or FLOOR_TOKENS
+    return refusal(quote.budgets, quote.lines, standings, model=ask.model, tenant=caller.tenant, floor_tokens=floor)
 
 
 async def standings(

@@ -23,6 +23,8 @@ JUDGED = frozenset(
     (
         *("model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens", "n", "best_of"),
         *("user", "safety_identifier", "metadata", "thinking", "system", "tools"),
+        *("input", "instructions", "max_output_tokens", "background", "store", "previous_response_id", "conversation"),
+        *("prompt", "suffix", "echo", "logprobs", "min_tokens", "requests", "stream_format", "size", "quality"),
     )
 )
 """Top-level fields that decide something here, or hold what is counted: nothing may look like one and be another."""
@@ -79,6 +81,7 @@ def _judge(raw: bytes, wire: Wire) -> Ask:
         is_stream=judged.is_stream,
         wants_usage=judged.wants_usage,
         end_user=judged.end_user,
+        extent=judged.extent,
     )
 
 

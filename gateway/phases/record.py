@@ -14,7 +14,7 @@ from gateway.endpoints import Endpoint
 from gateway.errors import Refusal
 from gateway.holds import Hold
 from gateway.logs import request_line
-from gateway.values import Ask, Caller
+from gateway.values import Ask, Caller, Limit
 
 
 class Timings:
@@ -36,25 +36,43 @@ class Timings:
         return self._marks
 
 
-def record(
-    request_id: str,
-    endpoint: Endpoint | None,
-    status: int,
-    timings: Timings,
-    policy: str,
-    caller: Caller | None,
-    ask: Ask | None,
-    hold: Hold | None,
-    refusal: Refusal | None,
-) -> None:
-    """Log one request. `status` 0: nobody was left to be answered."""
-    fields: dict[str, Any] = {"id": request_id, "status": status, "policy": policy}
-    if endpoint is not None:
-        fields["endpoint"] = endpoint.name
-    if caller is not None:
-        fields["organisation"], fields["tenant"], fields["key_id"], fields["plan"] = caller
+class Entry:
+    """What is known of one request so far: filled in as it goes its way, so that it can be recorded wherever it ends."""
+
+    __slots__ = ("id", "timings", "policy", "endpoint", "caller", "ask", "hold", "limits", "status", "dropped", "limit")
+
+    def __init__(self, request_id: str, timings: Timings) -> None:
+        self.id = request_id
+        self.timings = timings
+        self.policy = ""
+        """Digest of the policy that decided."""
+        self.endpoint: Endpoint | None = None
+        self.caller: Caller | None = None
+        self.ask: Ask | None = None
+        self.hold: Hold | None = None
+        self.limits: list[Limit] = []
+        """How the caller's budgets stood when the request was admitted or refused."""
+        self.status = 0
+        """0: nobody was left to be answered."""
+        self.dropped: tuple[str, ...] = ()
+        self.limit: int | None = None
+        """Output tokens of one choice, where the gateway allowed fewer than were asked for."""
+
+
+def record(entry: Entry, refusal: Refusal | None) -> None:
+    """Log one request."""
+    fields: dict[str, Any] = {"id": entry.id, "status": entry.status, "policy": entry.policy}
+    if entry.endpoint is not None:
+        fields["endpoint"] = entry.endpoint.name
+    if entry.caller is not None:
+        fields["organisation"], fields["tenant"], fields["key_id"], fields["plan"] = entry.caller
+    ask, hold = entry.ask, entry.hold
     if ask is not None:
         fields["model"], fields["stream"] = ask.model, ask.is_stream
+    if entry.limit is not None:
+        fields["max_tokens"] = entry.limit
+    if entry.dropped:
+        fields["dropped"] = entry.dropped
     if hold is not None:
         _add_hold(fields, hold)
     if refusal is not None:
@@ -64,7 +82,7 @@ def record(
             fields["message"] = refusal.message
     else:
         fields["verdict"] = "served"
-    fields["timings_us"] = timings.fields()
+    fields["timings_us"] = entry.timings.fields()
     request_line(fields)
 
 
@@ -79,6 +97,8 @@ def _add_hold(fields: dict[str, Any], hold: Hold) -> None:
     if outcome is None:
         return
     fields["ended"], fields["upstream_status"] = outcome.ended, outcome.upstream_status
+    if outcome.cut:
+        fields["cut"] = outcome.cut
     if outcome.fault:
         fields["fault"] = outcome.fault
     if hold.charged is not None:
@@ -91,4 +111,4 @@ def _add_hold(fields: dict[str, Any], hold: Hold) -> None:
             "is_complete": usage.is_complete,
         }
         if quote.price is not None:
-            fields["cost_nano_usd"] = METERS["cost"].actual(usage, Terms(quote.price, quote.counts_cached_input))
+            fields["cost_nano_usd"] = METERS["cost"].actual(usage, Terms(quote.price, quote.counts_cached_input), quote.extent)

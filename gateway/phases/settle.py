@@ -8,6 +8,8 @@ upstream refused: 429 or 5xx                         nothing (void): its fault i
 upstream refused: any other 4xx                      the request, no tokens: the tenant's fault costs it a request
 usage complete                                       the actual usage
 usage incomplete, whoever broke off                  input (reported, else estimated) plus what was delivered
+cut by the gateway                                   the same, and the answer's own ending says the same numbers
+charged when submitted (batches, background)         what was quoted: nobody sees its end
 ===================================================  ===============================================================
 
 Never zero after delivery, and never the whole max_tokens: what was delivered is bounded by what was quoted.
@@ -18,7 +20,7 @@ from __future__ import annotations
 from gateway.budgets.estimate import Estimator
 from gateway.budgets.meters import METERS, Terms
 from gateway.holds import Hold
-from gateway.values import Ask, Caller, Outcome, Quote, Usage
+from gateway.values import Ask, Caller, Extent, Outcome, Quote, Usage
 from gateway.wires.base import StreamReader
 
 NOTHING = Usage(0, 0, 0, 0, is_complete=True)
@@ -51,18 +53,30 @@ def partial(quote: Quote, usage: Usage | None, delivered_tokens: int) -> Usage:
     )
 
 
-def amounts(quote: Quote, usage: Usage | None) -> tuple[int, ...]:
-    """What to post on each line of the quote; None: zeros."""
+def amounts(quote: Quote, usage: Usage | None, extent: Extent | None = None) -> tuple[int, ...]:
+    """What to post on each line of the quote; None: zeros. `extent`: what it came to, where that was not quoted."""
     if usage is None:
         return (0,) * len(quote.lines)
     terms = Terms(quote.price, quote.counts_cached_input)
-    return tuple(METERS[budget.meter].actual(usage, terms) for budget in quote.budgets)
+    came_to = quote.extent if extent is None else extent
+    return tuple(METERS[budget.meter].actual(usage, terms, came_to) for budget in quote.budgets)
 
 
 def progress(hold: Hold, ask: Ask, reader: StreamReader, family: str, estimator: Estimator) -> tuple[int, ...]:
     """What a running stream has used so far, on each line: posted whenever its hold is renewed."""
     delivered = estimator.delivered_tokens(ask.model, family, reader.events, reader.content_bytes)
     return amounts(hold.quote, partial(hold.quote, reader.usage, delivered))
+
+
+def told(hold: Hold, ask: Ask, reader: StreamReader, family: str, estimator: Estimator) -> Usage:
+    """The usage that an answer says of itself when the gateway cuts it: what it will be charged."""
+    delivered = estimator.delivered_tokens(ask.model, family, reader.events, reader.content_bytes)
+    return partial(hold.quote, reader.usage, delivered)
+
+
+def quoted(quote: Quote) -> Usage:
+    """The whole worst case, for what is charged when it is submitted."""
+    return Usage(quote.input_tokens, 0, 0, quote.output_tokens, is_complete=True)
 
 
 def close(hold: Hold, caller: Caller, ask: Ask, outcome: Outcome, family: str, estimator: Estimator) -> None:
@@ -73,11 +87,17 @@ def close(hold: Hold, caller: Caller, ask: Ask, outcome: Outcome, family: str, e
         delivered = estimator.delivered_tokens(ask.model, family, outcome.delivered_events, outcome.delivered_bytes)
     hold.outcome = outcome
     hold.charged = charge(quote, outcome, delivered)
-    hold.close(amounts(quote, hold.charged))
+    hold.close(amounts(quote, hold.charged, outcome.extent))
     usage = outcome.usage
-    is_final = outcome.ended == "complete" and usage is not None and usage.is_complete
-    if is_final and usage is not None and estimator.wants(caller.tenant, ask.model):
+    is_final = outcome.ended == "complete" and not outcome.cut and usage is not None and usage.is_complete
+    if is_final and usage is not None and usage.input_tokens and estimator.wants(caller.tenant, ask.model):
         estimator.learn_input(ask.model, ask.text_bytes, ask.media_tokens, usage.input_tokens, tenant=caller.tenant)
         estimator.learn_output(caller.tenant, ask.model, -(-usage.output_tokens // ask.choices))
         if outcome.delivered_events:
             estimator.learn_delivered(ask.model, outcome.delivered_events, outcome.delivered_bytes, usage.output_tokens)
+
+
+def calibrate(caller: Caller, ask: Ask, counted: int | None, estimator: Estimator) -> None:
+    """An upstream's own count of a request's tokens teaches the estimate what an answer's usage would."""
+    if counted is not None and estimator.wants(caller.tenant, ask.model):
+        estimator.learn_input(ask.model, ask.text_bytes, ask.media_tokens, counted, tenant=caller.tenant)

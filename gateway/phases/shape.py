@@ -6,22 +6,39 @@ import orjson
 from aiohttp import web
 
 from gateway.endpoints import Endpoint
+from gateway.output.watermark import Marked, marked
 from gateway.upstream.headers import forward_headers
 from gateway.values import Ask, Outgoing
 from gateway.wires.base import Wire
 
 Headers = list[tuple[bytes, bytes]]
+MARKS = frozenset(("openai.chat", "openai.completions"))
+"""Wires whose upstreams take a logit_bias, by which a watermark is carried."""
 
 
-def shape(request: web.BaseRequest, ask: Ask, wire: Wire, endpoint: Endpoint, credentials: Headers) -> Outgoing:
+def shape(
+    request: web.BaseRequest,
+    ask: Ask,
+    wire: Wire,
+    endpoint: Endpoint,
+    credentials: Headers,
+    *,
+    limit: int | None,
+    mark: Marked | None,
+) -> Outgoing:
     """What is forwarded for an ask. Nothing of the body as it came is reused: no byte can mean two things."""
     headers = forward_headers(request.raw_headers)
     headers += credentials
-    return Outgoing(b"POST", endpoint.path + endpoint.query, headers, orjson.dumps(wire.rewrite(ask)))
+    body = wire.rewrite(ask)
+    if limit is not None:
+        body = wire.clamp(body, limit)
+    if mark is not None and wire.name in MARKS:
+        body = marked(body, mark)
+    return Outgoing(b"POST", endpoint.path + endpoint.query, headers, orjson.dumps(body))
 
 
 def shape_bare(request: web.BaseRequest, endpoint: Endpoint, credentials: Headers) -> Outgoing:
     """What is forwarded for an endpoint without a body."""
     headers = forward_headers(request.raw_headers)
     headers += credentials
-    return Outgoing(b"GET", endpoint.path + endpoint.query, headers, b"")
+    return Outgoing(request.method.encode(), endpoint.path + endpoint.query, headers, b"")

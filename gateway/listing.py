@@ -1,0 +1,111 @@
+"""Endpoints without a model's work: which models there are, and answers that the model server has kept.
+
+Rule: ids open nothing by themselves. A tenant sees the models of its plan, and of the kept answers those that it made itself
+(`output.stored: own`); anything else is answered as if it did not exist, in the vendor's own words.
+
+Failure policy: while the store is gone nobody's ownership is known, and a kept answer cannot be referred to (503).
+"""
+
+from __future__ import annotations
+
+import orjson
+import structlog
+from aiohttp import web
+
+from gateway.budgets.limits import tag
+from gateway.downstream import headers
+from gateway.endpoints import Endpoint
+from gateway.errors import Refusal, StoreFault, UpstreamFault
+from gateway.house import House
+from gateway.phases import relay
+from gateway.phases.curb import KEEPS_ANSWERS
+from gateway.phases.record import Entry
+from gateway.phases.shape import shape_bare
+from gateway.snapshot import Snapshot
+from gateway.values import Ask, Caller
+from gateway.whole import Whole
+from gateway.wires.base import Family, StreamReader
+from gateway.wires.models import listed
+
+log = structlog.get_logger()
+
+OWN = "own"
+
+
+async def serve(
+    request: web.BaseRequest, endpoint: Endpoint, caller: Caller, policy: Snapshot, house: House, family: Family, entry: Entry
+) -> web.StreamResponse:
+    """Raises Refusal, UpstreamFault and StoreFault."""
+    if endpoint.kind == "model":
+        name = endpoint.item.replace("%2F", "/").replace("%2f", "/").replace("%3A", ":").replace("%3a", ":")
+        if not policy.may_ask_for(caller, name):
+            raise _unknown_model(name)
+    elif endpoint.kind == "stored":
+        await _check_owner(endpoint.item, caller, house)
+    reply = await house.upstream.send(*shape_bare(request, endpoint, house.credentials[family.name]))
+    try:
+        body = await relay.whole(reply, limit_bytes=house.settings.answer_limit_bytes, is_stream=False)
+        if endpoint.kind == "models" and reply.status == 200:
+            body = _of_plan(body, caller, policy)
+        return Whole(reply.status, headers(reply, family, entry, house, []), body)
+    finally:
+        reply.close()
+
+
+def _of_plan(body: bytes, caller: Caller, policy: Snapshot) -> bytes:
+    try:
+        return listed(body, lambda name: policy.may_ask_for(caller, name))
+    except ValueError:
+        raise UpstreamFault("protocol", "the upstream's list of models is none", reached=True) from None
+
+
+def _unknown_model(name: str) -> Refusal:
+    message = f"The model '{name}' does not exist or you do not have access to it."
+    return Refusal("not_found", message, status=404, param="model", code="model_not_found", reason="model_not_allowed")
+
+
+async def check_owned(ask: Ask, caller: Caller, house: House) -> None:
+    """Raises Refusal (404) where an ask refers to a kept answer that is not its tenant's, and StoreFault.
+
+    It only gets here with such a reference if its policy says `stored: own`.
+    """
+    for field in ("previous_response_id", "conversation"):
+        item = ask.body.get(field)
+        if type(item) is dict:
+            item = item.get("id")
+        if item is not None:
+            await _check_owner(str(item), caller, house, field)
+
+
+async def _check_owner(item: str, caller: Caller, house: House, param: str | None = None) -> None:
+    if not await house.owners.owns(tag(caller.organisation), caller.tenant, item):
+        message = "No answer of yours with this id is kept."
+        raise Refusal("not_found", message, status=404, param=param, code="response_not_found", reason="not_the_owner")
+
+
+async def note_answer(ask: Ask, answer: bytes, caller: Caller, house: House, stored: str | None) -> None:
+    """Remember whose answer this is, where answers are kept, before the client learns its id."""
+    if ask.wire != KEEPS_ANSWERS or stored != OWN or ask.body.get("store") is False:
+        return
+    try:
+        value = orjson.loads(answer)
+    except orjson.JSONDecodeError:
+        return
+    if type(value) is dict and type(item := value.get("id")) is str:
+        await claim(item, caller, house)
+
+
+async def claim(item: str, caller: Caller, house: House) -> None:
+    """The answer `item` is the caller's tenant's. A store that is gone leaves it without an owner: nobody can refer to it."""
+    try:
+        await house.owners.claim(tag(caller.organisation), caller.tenant, item)
+    except StoreFault as fault:
+        log.warning("claim_lost", side="store", reason=str(fault))
+
+
+async def claim_stream(reader: StreamReader, caller: Caller, house: House) -> bool:
+    """As soon as a stream has told its answer's id. True: it is done."""
+    item = reader.answer_id
+    if item:
+        await claim(item, caller, house)
+    return bool(item)

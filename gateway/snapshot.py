@@ -1,0 +1,90 @@
+"""One policy, ready for use: what holds for each caller and model is worked out once and remembered.
+
+A request takes one snapshot and keeps it to its end, whatever policy is loaded meanwhile.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from gateway.budgets.limits import LinePlan, plan_lines
+from gateway.budgets.meters import Terms
+from gateway.output.edits import Compiled, compile_output
+from gateway.output.watermark import Marked, mark_of
+from gateway.policy.globs import matcher
+from gateway.policy.model import Policy, Watermark
+from gateway.policy.resolve import Effective, resolve
+from gateway.values import Caller
+
+PLANS_MAX = 20_000
+"""Cached plans of one policy, over callers and models. A model's name is the tenant's text: the cache is emptied when full."""
+
+
+class Admission(NamedTuple):
+    """What is known of a caller and a model before its request comes."""
+
+    effective: Effective
+    plan: LinePlan
+    terms: Terms
+    output: Compiled
+    """What answers may be, ready for use."""
+    mark: Marked | None
+    """The tenant's watermark, where its policy has one."""
+
+
+class Snapshot:
+    """One policy, with what was worked out from it so far. A request keeps the snapshot it began with."""
+
+    def __init__(self, policy: Policy, secret: bytes) -> None:
+        self.policy = policy
+        self.digest = policy.digest
+        self.secret = secret
+        self.callers: dict[str, Caller] = {}
+        """Who sent a credential header's value, for `identify`: good ones only."""
+        self._marks: dict[tuple[str, Watermark], Marked] = {}
+        self._admissions: dict[tuple[str, str], Admission] = {}
+
+    def admission(self, caller: Caller, model: str) -> Admission:
+        """Key ids are unique in a deployment, so they stand for the whole caller."""
+        known = self._admissions.get((caller.key_id, model))
+        if known is None:
+            known = self._work_out(caller, model)
+            if len(self._admissions) >= PLANS_MAX:
+                self._admissions.clear()
+            self._admissions[caller.key_id, model] = known
+        return known
+
+    def _work_out(self, caller: Caller, model: str) -> Admission:
+        effective = resolve(
+            self.policy, organisation=caller.organisation, tenant=caller.tenant, key_id=caller.key_id, model=model
+        )
+        terms = Terms(effective.rule.price, effective.counts_cached_input)
+        plan = plan_lines(effective.budgets, caller, model, secret=self.secret)
+        watermark = effective.output.watermark
+        mark = None if watermark is None else self._mark(caller.tenant, watermark)
+        return Admission(effective, plan, terms, compile_output(effective.output), mark)
+
+    def _mark(self, tenant: str, watermark: Watermark) -> Marked:
+        """One for each tenant and not for each model: it is made in milliseconds, and weighs kilobytes."""
+        mark = self._marks.get((tenant, watermark))
+        if mark is None:
+            mark = self._marks[tenant, watermark] = mark_of(self.secret, tenant, watermark)
+        return mark
+
+    def may_use(self, caller: Caller, endpoint: str) -> bool:
+        """Whether the caller's plan names an endpoint."""
+        return bool(matcher(self.policy.plans[caller.plan].endpoints)(endpoint))
+
+    def may_ask_for(self, caller: Caller, model: str) -> bool:
+        """Whether the caller's plan names a model."""
+        return bool(matcher(self.policy.plans[caller.plan].models)(model))
+
+
+class Policies:
+    """Where the running policy is found: each request takes one snapshot and keeps it."""
+
+    def __init__(self, policy: Policy, secret: bytes) -> None:
+        self._snapshot = Snapshot(policy, secret)
+
+    def snapshot(self) -> Snapshot:
+        return self._snapshot
