@@ -5,8 +5,9 @@ Failure policy, the store first:
   answers again, and the request falls back on the local share (or is refused, where the operator chose so). From
   the first fault on, one request in `DOWN_S` asks whether it is back; the others don't wait for it.
 - `renew` fails: the next round tries again; the lease outlives several rounds.
-- `extend` fails: the stream goes on as if more were held; nobody is cut off because the store is gone, and the settlement may
-  go into debt. A hold that is no longer open can't be extended.
+- `extend` fails: the stream goes on as if more were held, for nobody is cut off because the store is gone, or because it has
+  lost the hold; what was not held is settled into debt. While the store is known to be gone it is not asked: a running
+  stream must not wait for it at each step.
 - `settle` fails: repeated with growing pauses for up to `SETTLE_TRIES` tries (about seven minutes); it is idempotent on the
   hold id. If the process dies first, the lease runs out and what had been reported by then stays charged.
 """
@@ -21,7 +22,7 @@ import structlog
 
 from gateway.background import Tasks
 from gateway.errors import StoreFault
-from gateway.store.ports import Ledger, WindowPassed
+from gateway.store.ports import HoldGone, Ledger, WindowPassed
 from gateway.values import Outcome, Quote, Reserved, Usage
 
 log = structlog.get_logger()
@@ -46,7 +47,7 @@ class Hold:
     _on_close: Callable[[Hold, Sequence[int]], None] = field(default=lambda _hold, _actual: None)
     is_closed: bool = False
     extension: Reserved | None = None
-    """What the last extension that was refused found."""
+    """How the lines stood when the last extension was refused; None: it was not."""
     outcome: Outcome | None = None
     """What came of the request, once it has ended."""
     charged: Usage | None = None
@@ -92,7 +93,8 @@ class Holds:
     async def open(self, quote: Quote, requote: Callable[[int], Quote]) -> Hold:
         """Reserve a quote. `requote(now_us)` makes the same quote at another time of the store's clock.
 
-        The hold's `reserved.admitted` may be False: then nothing is held and there is nothing to close.
+        The hold's `reserved.admitted` may be False: then nothing is held and there is nothing to close, and a quote of less may
+        be opened under the same id.
         Raises StoreFault when the store is gone and there is no local share.
         """
         now_s = asyncio.get_running_loop().time()
@@ -132,21 +134,43 @@ class Holds:
         return hold
 
     async def extend(self, hold: Hold, quote: Quote) -> bool:
-        """Hold what `quote` says: the hold's own, with larger lines. False: it does not fit, see `hold.extension`."""
-        if hold.is_closed:
-            return False
+        """Hold what `quote` says: the hold's own, with larger lines. Never raises StoreFault.
+
+        True: it is held, or nobody knows because the store is gone (see the failure policy); `hold.quote` is `quote` now.
+        False: it does not fit, nothing has changed, and `hold.extension` has how the lines stand. Also False, and nothing is
+        asked, when the hold is closed, or becomes so meanwhile.
+        """
         hold.extension = None
+        if hold.is_closed or not hold.reserved.admitted:
+            return False
         if hold.ledger is not None:
-            try:
-                reserved = await hold.ledger.extend(quote.hold_id, quote.tag, quote.lines, lease_us=self._lease_us)
-            except StoreFault as fault:
-                log.warning("renew_failed", hold=quote.hold_id.decode(), side="store", reason=str(fault))
-            else:
-                if not reserved.admitted:
-                    hold.extension = reserved
-                    return False
+            reserved = await self._extend(hold.ledger, quote, is_local=hold.is_local)
+            if hold.is_closed:
+                return False
+            if reserved is not None and not reserved.admitted:
+                hold.extension = reserved
+                return False
         hold.quote = quote
         return True
+
+    async def _extend(self, ledger: Ledger, quote: Quote, *, is_local: bool) -> Reserved | None:
+        """None: the store is gone, or has no such hold any more."""
+        if self.is_store_down and not is_local:
+            now_s = asyncio.get_running_loop().time()
+            if now_s < self._down_until_s:
+                return None
+            self._down_until_s = now_s + DOWN_S  # as in `open`
+        reserved = None
+        try:
+            reserved = await ledger.extend(quote.hold_id, quote.tag, quote.lines, lease_us=self._lease_us)
+        except StoreFault as fault:
+            log.warning("extend_failed", hold=quote.hold_id.decode(), side="store", reason=str(fault))
+            if not is_local and not isinstance(fault, HoldGone):
+                self._note_fault(fault)
+                return None
+        if self.is_store_down and not is_local:
+            self._note_store_works()
+        return reserved
 
     def _close(self, hold: Hold, actual: Sequence[int]) -> None:
         self._open.discard(hold)

@@ -159,7 +159,10 @@ class Estimator:
         return max(events, -(-content_bytes // COLD_BYTES_PER_TOKEN.get(family, _COLD_BYTES_PER_TOKEN_DEFAULT)))
 
     def tokens_to_bytes(self, model: str, family: str, tokens: int) -> int:
-        """The most content bytes that `delivered_tokens` takes for no more than so many tokens, events aside."""
+        """The most content bytes that `delivered_tokens` takes for no more than so many tokens, events aside.
+
+        As of what is known now: a stream that ends meanwhile may change the rate.
+        """
         known = self._delivered.get(model)
         if known is not None and known.content_bytes >= _DELIVERED_BYTES_MIN:
             return tokens * known.content_bytes // max(1, known.tokens)

@@ -80,7 +80,9 @@ class Leash:
                 terms=Terms(quote.price, quote.counts_cached_input), extent=quote.extent,
             )  # fmt: skip
             affordable = min(affordable, wanted)
-            if affordable > quote.output_tokens and await self._holds.extend(hold, self._longer(quote, affordable)):
+            # A bucket drips: less than a step's part is taken only where the stream would be cut, not at every block.
+            least = 1 if self._reader.is_cut else STEP_MIN_TOKENS
+            if affordable >= quote.output_tokens + least and await self._holds.extend(hold, self._longer(quote, affordable)):
                 self._set(affordable)
                 return True
         self._ask_at = NEVER  # what others give back meanwhile may carry it further: it asks once more where it would be cut

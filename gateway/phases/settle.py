@@ -87,7 +87,10 @@ def close(hold: Hold, caller: Caller, ask: Ask, outcome: Outcome, family: str, e
         delivered = estimator.delivered_tokens(ask.model, family, outcome.delivered_events, outcome.delivered_bytes)
     hold.outcome = outcome
     hold.charged = charge(quote, outcome, delivered)
-    hold.close(amounts(quote, hold.charged, outcome.extent))
+    extent = outcome.extent
+    if hold.charged is NOTHING:  # no image was made, nothing was heard
+        extent = quote.extent._replace(audio_seconds=0, images=0)
+    hold.close(amounts(quote, hold.charged, extent))
     usage = outcome.usage
     is_final = outcome.ended == "complete" and not outcome.cut and usage is not None and usage.is_complete
     if is_final and usage is not None and usage.input_tokens and estimator.wants(caller.tenant, ask.model):

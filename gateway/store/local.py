@@ -15,10 +15,10 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from gateway.errors import StoreFault
-from gateway.store.counters import DAY_US, HOUR_US, MOST, Posted, State, post, stand
+from gateway.store.counters import DAY_US, HOUR_US, MOST, State, post, stand
 from gateway.store.encoding import pack_amounts, pack_lines
-from gateway.store.local_state import RECORD_KEPT_US, TTL_MAX_US, Owner, Record, Tag
-from gateway.store.ports import WindowPassed
+from gateway.store.local_records import Owner, Record, Tag
+from gateway.store.ports import HoldGone, WindowPassed
 from gateway.values import Line, Reserved, Standing
 
 _SETTLED_KEPT_US, _SWEPT_KEPT_US = 600_000_000, 2 * DAY_US
@@ -35,6 +35,19 @@ class _Plan(NamedTuple):
     states: list[State]
     slots: list[int]
     keeps_us: list[float]
+
+
+class _Longer(NamedTuple):
+    """An extension worked out: the hold's lines with their new amounts, and the states that change (None: it stays)."""
+
+    standing: Reserved
+    lines: list[Line]
+    states: list[State | None]
+    keeps_us: list[float]
+
+
+_NO_LIMIT = Standing(0, 0, MOST, 0, 0)
+"""Of a calendar window that has passed: nothing that is held in it takes anything from anybody."""
 
 
 class LocalLedger:
@@ -93,13 +106,12 @@ class LocalLedger:
             return False
         self._repost(record, now_us, lease_us, posted, is_kept=True)
         record.posted = list(posted)
-        record.lease_end_us = now_us + lease_us
-        record.kept_until_us = record.lease_end_us + RECORD_KEPT_US
+        record.lease(now_us, lease_us)
         self._lease(holds, hold_id, record)
         return True
 
     async def extend(self, hold_id: bytes, tag: bytes, lines: Sequence[Line], *, lease_us: int) -> Reserved:
-        """See `Ledger.extend`."""
+        """See `Ledger.extend`. Raises ValueError as `reserve` does."""
         now_us = self._now_us()
         if not lines:
             return Reserved(True, now_us, ())
@@ -107,57 +119,53 @@ class LocalLedger:
         holds = self._tags.get(tag)
         record = holds.records.get(hold_id) if holds is not None else None
         if holds is None or record is None or not record.is_open:
-            raise StoreFault("the hold was closed before: a late duplicate cannot open it again")
+            raise HoldGone
         if len(lines) != len(record.lines):
             raise StoreFault("the hold has another number of lines")
-        wanted = [
-            old if old.kind == "concurrency" or new.amount < old.amount else old._replace(amount=new.amount)
-            for old, new in zip(record.lines, lines)
-        ]
-        standings, states = self._stretch(record, wanted, now_us)
-        if states is None:
-            record.lease_end_us = now_us + lease_us
-            self._lease(holds, hold_id, record)
-            if self._sweep(tag, now_us, _SWEEP_MAX):
-                standings, states = self._stretch(record, wanted, now_us)
-        if states is None:
-            return Reserved(False, now_us, tuple(standings))
-        for line, posted in zip(wanted, states):
-            owner = self._alive(line.owner, now_us)
-            if posted is not None and owner is not None:
-                owner.states[line.field] = posted.state
-                _keep(owner, now_us, max(posted.keep_us, HOUR_US + 2 * lease_us))
-        record.lines = wanted
-        record.lease_end_us = now_us + lease_us
-        record.kept_until_us = record.lease_end_us + RECORD_KEPT_US
+        record.lease(now_us, lease_us)
         self._lease(holds, hold_id, record)
-        return Reserved(True, now_us, tuple(standings))
+        plan = self._stretch(record, lines, now_us)
+        if not plan.standing.admitted and self._sweep(tag, now_us, _SWEEP_MAX):
+            plan = self._stretch(record, lines, now_us)
+        if not plan.standing.admitted:
+            asked = self._scaled(lines)
+            told = self._survey(asked, now_us, is_held=True, admitted=False)
+            pairs = zip(asked, told.standings)
+            return told._replace(
+                standings=tuple(_NO_LIMIT if _is_passed(line, now_us) else standing for line, standing in pairs)
+            )
+        for line, state, keep_us in zip(plan.lines, plan.states, plan.keeps_us):
+            owner = self._born_before(record, line.owner, now_us)
+            if owner is not None:
+                if state is not None:
+                    owner.states[line.field] = state
+                owner.keep(now_us, max(keep_us, HOUR_US + 2 * lease_us))
+        record.lines = plan.lines
+        return plan.standing
 
-    def _stretch(
-        self, record: Record, wanted: Sequence[Line], now_us: int
-    ) -> tuple[list[Standing], list[Posted | None] | None]:
-        """An extension worked out: standings after it and what each state would become; or as they are, and None."""
-        after: list[Standing] = []
-        before: list[Standing] = []
-        states: list[Posted | None] = []
+    def _stretch(self, record: Record, lines: Sequence[Line], now_us: int) -> _Longer:
+        """An extension worked out, nothing written."""
+        longer, standings, keeps_us = [], [], []
+        states: list[State | None] = []
         is_refused = False
-        for i, (old, new) in enumerate(zip(record.lines, wanted)):
-            owner = self._alive(new.owner, now_us)
-            is_same = owner is not None and owner.born_us <= record.opened_us
-            state = owner.states.get(new.field) if owner is not None and is_same else None
-            delta = max(0, new.amount - record.posted[i]) - max(0, old.amount - record.posted[i])
-            moved = post(new, state, now_us, 0, delta, record.slots[i]) if state is not None and delta > 0 else None
-            standing = stand(new, state if moved is None else moved.state, now_us, 0)
-            seen = owner.states.get(new.field) if owner is not None else None
-            is_there = stand(new, seen, now_us, 0)
-            if _is_passed(new, now_us):
-                standing, is_there = standing._replace(remaining=MOST), is_there._replace(remaining=MOST)
-            elif standing.remaining < 0 and new.enforce and delta > 0:
-                is_refused = True
-            after.append(standing)
-            before.append(is_there)
-            states.append(moved)
-        return (before, None) if is_refused else (after, states)
+        for old, new, posted, slot_us in zip(record.lines, lines, record.posted, record.slots):
+            is_as_it_was = old.kind == "concurrency" or new.amount < old.amount
+            line = old if is_as_it_was else old._replace(amount=new.amount)
+            growth = max(0, line.amount - posted) - max(0, old.amount - posted)
+            owner = self._alive(line.owner, now_us)
+            state = owner.states.get(line.field) if owner is not None else None
+            grows = state is not None and growth > 0 and self._born_before(record, line.owner, now_us) is not None
+            moved = post(line, state, now_us, 0, growth, slot_us) if grows else None
+            if _is_passed(line, now_us):
+                standing = _NO_LIMIT
+            else:
+                standing = stand(line, state if moved is None else moved.state, now_us, 0)
+                is_refused |= moved is not None and standing.remaining < 0 and line.enforce
+            longer.append(line)
+            standings.append(standing)
+            states.append(None if moved is None else moved.state)
+            keeps_us.append(0 if moved is None else moved.keep_us)
+        return _Longer(Reserved(not is_refused, now_us, tuple(standings)), longer, states, keeps_us)
 
     async def settle(self, hold_id: bytes, tag: bytes, lines: Sequence[Line], actual: Sequence[int]) -> bool:
         """See `Ledger.settle`."""
@@ -236,7 +244,7 @@ class LocalLedger:
             if now_us >= owner.due_us:
                 owner.due_us = now_us + HOUR_US if is_swept_whole else now_us
             owner.states[line.field] = state
-            _keep(owner, now_us, max(keep_us, HOUR_US + 2 * lease_us))
+            owner.keep(now_us, max(keep_us, HOUR_US + 2 * lease_us))
 
     def _known(self, record: Record | None, lines: Sequence[Line], now_us: int) -> Reserved:
         if record is None or not record.is_open:
@@ -265,15 +273,14 @@ class LocalLedger:
                     held_delta = -max(0, line.amount - posted)
                 if is_kept:
                     held_delta += max(0, line.amount - target)
-            owner = self._alive(line.owner, now_us)
-            is_same = owner is not None and owner.born_us <= record.opened_us
-            if owner is None or not is_same or not (used_delta or held_delta or is_kept):
+            owner = self._born_before(record, line.owner, now_us)
+            if owner is None or not (used_delta or held_delta or is_kept):
                 continue
             state = owner.states.get(line.field)
             moved = post(line, state, now_us, used_delta, held_delta, record.slots[i]) if state is not None else None
             if moved is not None:
                 owner.states[line.field] = moved.state
-                _keep(owner, now_us, max(moved.keep_us, HOUR_US + 2 * lease_us))
+                owner.keep(now_us, max(moved.keep_us, HOUR_US + 2 * lease_us))
 
     def _sweep(self, tag: bytes, now_us: int, count_max: int) -> int:
         holds = self._tags.get(tag)
@@ -303,6 +310,11 @@ class LocalLedger:
             return None
         return owner
 
+    def _born_before(self, record: Record, key: bytes, now_us: int) -> Owner | None:
+        """The owner that the hold was counted in; None: it has been forgotten since."""
+        owner = self._alive(key, now_us)
+        return owner if owner is not None and owner.born_us <= record.opened_us else None
+
     def _purge(self, now_us: int) -> None:
         """Drop what can no longer change an answer: tombstones as they age, the rest every quarter of an hour."""
         for closed in self._closed.values():
@@ -326,8 +338,3 @@ class LocalLedger:
 
 def _is_passed(line: Line, now_us: int) -> bool:
     return line.kind == "calendar" and not line.b <= now_us < line.c
-
-
-def _keep(owner: Owner, now_us: int, keep_us: float) -> None:
-    if now_us + keep_us > owner.expires_us:
-        owner.expires_us = max(owner.expires_us, now_us + int(min(TTL_MAX_US, keep_us + HOUR_US)))

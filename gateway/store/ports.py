@@ -22,8 +22,15 @@ class WindowPassed(StoreFault):
         self.now_us = now_us
 
 
+class HoldGone(StoreFault):
+    """The hold is no longer open (swept, settled, never reserved), so it can't be extended. Nothing was changed."""
+
+    def __init__(self) -> None:
+        super().__init__("the hold is no longer open")
+
+
 class Ledger(Protocol):
-    """Holds on budgets: reserved all or nothing, renewed while open, settled once."""
+    """Holds on budgets: reserved all or nothing, renewed and extended while open, settled once."""
 
     async def reserve(self, hold_id: bytes, tag: bytes, lines: Sequence[Line], *, lease_us: int) -> Reserved:
         """Hold every line's amount at once, or none.
@@ -45,10 +52,11 @@ class Ledger(Protocol):
         """Raise an open hold's amounts to those of `lines` at once, or none; its lease is renewed.
 
         `lines` are those of its reserve, with larger amounts (a smaller one changes nothing; `certain` is not looked at).
-        Admitted: they are held. Not admitted: an enforced line did not fit, nothing was changed, and the standings tell how
-        much more does (`remaining`: what is free beside this and all other holds). More is held in the window the hold came
-        from: one that has passed refuses nothing. Idempotent: amounts are absolute. Raises StoreFault, also when the hold is
-        no longer open.
+        Admitted: they are held. Not admitted: an enforced line did not fit, no amount was changed, and the standings tell how
+        much more does (`remaining`: what is free beside this and all other holds). A line that does not grow refuses nothing,
+        though it be in debt. More is held in the window the hold came from: a calendar's that has passed refuses nothing, and
+        stands at (0, 0, 2**53, 0, 0). Idempotent: amounts are absolute. Raises StoreFault, and `HoldGone` when the hold is no
+        longer open.
         """
         ...
 

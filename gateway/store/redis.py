@@ -16,11 +16,11 @@ from gateway.store.address import parse_url
 from gateway.store.connection import Connection
 from gateway.store.encoding import Packed, group, pack_amounts, pack_lines, unpack_reply
 from gateway.store.link import Argument, ConnectionLost, ReplyFault
-from gateway.store.ports import WindowPassed
+from gateway.store.ports import HoldGone, WindowPassed
 from gateway.store.scripts import Script, Scripts, load_scripts
 from gateway.values import Line, Reserved
 
-_REFUSED, _ADMITTED, _WINDOW_PASSED, _CLOSED = 0, 1, 2, 3
+_REFUSED, _ADMITTED, _WINDOW_PASSED, _CLOSED, _NOT_OPEN = 0, 1, 2, 3, 4
 
 
 class RedisLedger:
@@ -107,7 +107,7 @@ class RedisLedger:
         return bool(await self._run(self._scripts.renew, keys, (lease_us, amounts, hold_id)) == 1)
 
     async def extend(self, hold_id: bytes, tag: bytes, lines: Sequence[Line], *, lease_us: int) -> Reserved:
-        """See `Ledger.extend`."""
+        """See `Ledger.extend`. Raises ValueError as `reserve` does."""
         if not lines:
             return Reserved(True, self.server_now_us(), ())
         packed = pack_lines(lines)
@@ -162,6 +162,8 @@ class RedisLedger:
             raise WindowPassed(now_us)
         if code == _CLOSED:
             raise StoreFault("the hold was closed before: a late duplicate cannot open it again")
+        if code == _NOT_OPEN:
+            raise HoldGone
         return Reserved(code == _ADMITTED, now_us, standings)
 
     def _learn_clock(self, store_us: int) -> None:

@@ -162,6 +162,21 @@ def test_delivered_cold_and_learned():
     assert estimator.delivered_tokens("m", "openai", 10, 800) == 200
 
 
+taught_streams = st.lists(st.tuples(st.integers(1, 10**6), st.integers(1, 10**6)), max_size=8)
+
+
+@given(taught_streams, st.sampled_from(["openai", "anthropic", "other"]), st.integers(0, 10**6), st.integers(0, 10**6))
+def test_so_many_tokens_are_so_many_bytes(taught, family, tokens, events):
+    """Up to the bytes told, an answer is worth no more than so many tokens (or its events); a byte more is worth more."""
+    estimator = Estimator()
+    for content_bytes, output_tokens in taught:
+        estimator.learn_delivered("m", 1, content_bytes, output_tokens)
+    most = estimator.tokens_to_bytes("m", family, tokens)
+    assert estimator.delivered_tokens("m", family, events, most) <= max(tokens, events)
+    grows = estimator.delivered_tokens("m", family, 0, 10**9) > 0  # else all streams so far were all but empty
+    assert estimator.delivered_tokens("m", family, 0, most + 1) > tokens or not grows
+
+
 def test_reasoning_that_was_hidden_is_not_delivered():
     """A thousand tokens of hidden reasoning for twenty bytes of answer don't make a byte worth fifty tokens."""
     estimator = Estimator()

@@ -14,10 +14,11 @@ from gateway.policy.model import Price
 from gateway.values import ORDINARY, Extent, Usage
 from tests.budgets.make import IN_FLIGHT, MONTH, PRICE, TERMS, budget
 
-EXTENT = Extent(3, 4, 5, 6, 7)
-
+EXTENT = Extent(requests=3, counts=4, upload_bytes=5, audio_seconds=6, images=7)
 tokens = st.integers(0, 10**9)
 prices = st.integers(0, 10**13)
+extents = st.builds(Extent, *[st.integers(0, 10**12)] * len(Extent._fields))
+nonsense = st.integers(-(10**40), 10**40)
 terms = st.builds(Terms, st.none() | st.builds(Price, prices, prices, prices, prices), st.booleans())
 
 
@@ -29,25 +30,31 @@ def usages(draw: st.DrawFn, input_max: int, output_max: int) -> Usage:
 
 
 @pytest.mark.parametrize("meter", METERS.values(), ids=lambda meter: meter.name)
-@given(st.data(), tokens, tokens, terms)
-def test_actual_is_within_quote(meter, data, input_tokens, output_tokens, terms):
+@given(st.data(), tokens, tokens, terms, extents)
+def test_actual_is_within_quote(meter, data, input_tokens, output_tokens, terms, extent):
     """Whatever a request within its estimate turns out to be, it was held in full; and certain is part of the quote."""
-    quote = meter.quote(input_tokens, output_tokens, terms, ORDINARY)
-    assert 0 <= meter.certain(input_tokens, output_tokens, terms, ORDINARY) <= quote <= AMOUNT_MAX
-    assert (
-        0
-        <= meter.actual(data.draw(usages(input_tokens, output_tokens)), terms, ORDINARY)
-        <= max(quote, int(meter.name != "concurrency"))
-    )
+    quote = meter.quote(input_tokens, output_tokens, terms, extent)
+    assert 0 <= meter.certain(input_tokens, output_tokens, terms, extent) <= quote <= AMOUNT_MAX
+    part = Extent(*[data.draw(st.integers(0, most)) for most in extent])
+    assert 0 <= meter.actual(data.draw(usages(input_tokens, output_tokens)), terms, part) <= quote
 
 
 @pytest.mark.parametrize("meter", METERS.values(), ids=lambda meter: meter.name)
-@given(st.lists(st.integers(-(10**40), 10**40), min_size=4, max_size=4), terms)
-def test_nonsense_is_bounded(meter, numbers, terms):
+@given(tokens, tokens, tokens, terms, extents)
+def test_amounts_grow_with_the_output(meter, input_tokens, output_tokens, more, terms, extent):
+    """A longer answer never takes less, and changes nothing of what is certain: shortening relies on both."""
+    asked, longer = (input_tokens, output_tokens, terms, extent), (input_tokens, output_tokens + more, terms, extent)
+    assert meter.quote(*asked) <= meter.quote(*longer)
+    assert meter.certain(*asked) == meter.certain(*longer)
+
+
+@pytest.mark.parametrize("meter", METERS.values(), ids=lambda meter: meter.name)
+@given(st.tuples(*[nonsense] * 4), st.builds(Extent, *[nonsense] * len(Extent._fields)), terms)
+def test_nonsense_is_bounded(meter, numbers, extent, terms):
     """An upstream that reports nonsense, or a caller that asks for 10**40 tokens, makes no amount the store can't add."""
-    assert 0 <= meter.actual(Usage(*numbers, is_complete=True), terms, ORDINARY) <= AMOUNT_MAX
-    quote = meter.quote(abs(numbers[0]), abs(numbers[1]), terms, ORDINARY)
-    assert 0 <= meter.certain(abs(numbers[0]), abs(numbers[1]), terms, ORDINARY) <= quote <= AMOUNT_MAX
+    assert 0 <= meter.actual(Usage(*numbers, is_complete=True), terms, extent) <= AMOUNT_MAX
+    quote = meter.quote(abs(numbers[0]), abs(numbers[1]), terms, extent)
+    assert 0 <= meter.certain(abs(numbers[0]), abs(numbers[1]), terms, extent) <= quote <= AMOUNT_MAX
 
 
 def test_bound_is_above_every_limit():
@@ -119,6 +126,10 @@ def test_amounts_read_as_vendors_write_them():
         (budget(period_s=5400), "requests per 90 min"),
         (budget(period_s=7 * 86_400, kind="rolling"), "requests per 7 days"),
         (MONTH, "USD per month"),
+        (budget(meter="counts"), "token counts per min"),
+        (budget(meter="upload_bytes", calendar="day"), "uploaded bytes per day"),
+        (budget(meter="audio_seconds", period_s=3600), "seconds of audio per hour"),
+        (budget(meter="images"), "images per min"),
         (IN_FLIGHT, "concurrent requests"),
     ],
 )

@@ -8,17 +8,21 @@ from hypothesis import strategies as st
 
 from gateway.budgets.limits import lines, plan_lines
 from gateway.budgets.refusals import duration, refusal, worst
-from gateway.values import Standing
+from gateway.values import Extent, Standing
 from tests.budgets.make import CALLER, IN_FLIGHT, MONTH, SECRET, TERMS, budget
 
 NOW_US = 1_795_000_000_000_000  # 18 November 2026
 
 
-def refused(*pairs, model="demo-1", output_tokens=400):
+EXTENT = Extent(upload_bytes=3_000_000, audio_seconds=90, images=4)
+
+
+def refused(*pairs, model="demo-1", output_tokens=400, floor_tokens=None):
     budgets = [each for each, _ in pairs]
     plan = plan_lines(budgets, CALLER, model, secret=SECRET)
-    made = lines(plan, input_tokens=100, output_tokens=output_tokens, terms=TERMS, now_us=NOW_US, end_user="")
-    return refusal(budgets, made, [standing for _, standing in pairs], model=model, tenant="acme")
+    made = lines(plan, input_tokens=100, output_tokens=output_tokens, terms=TERMS, now_us=NOW_US, end_user="", extent=EXTENT)
+    standings = [standing for _, standing in pairs]
+    return refusal(budgets, made, standings, model=model, tenant="acme", floor_tokens=floor_tokens)
 
 
 def full(used: int, wait_us: int, held: int = 0) -> Standing:
@@ -60,6 +64,21 @@ def full(used: int, wait_us: int, held: int = 0) -> Standing:
             "Limit 300, Requested 400. This is more than the budget allows at all: ask for less.",
         ),
         (
+            budget("pictures", meter="images"), full(9, 18_000_000), "rate_limit", 18_000,
+            "Rate limit reached for demo-1 in tenant acme on images per min [budget pictures]: "
+            "Limit 10, Used 9, Requested 4. Please try again in 18s.",
+        ),
+        (
+            budget("sent", meter="upload_bytes", limit=10**7, calendar="day"), full(9_000_000, 1), "quota", 1,
+            "You exceeded your current quota for demo-1 in tenant acme on uploaded bytes per day [budget sent]: "
+            "Limit 10000000, Used 9000000, Requested 3000000. It resets at 2026-11-19T00:00:00Z.",
+        ),
+        (
+            budget("heard", meter="audio_seconds", limit=60, period_s=3600), full(0, -1), "rate_limit", None,
+            "Request too large for demo-1 in tenant acme on seconds of audio per hour [budget heard]: "
+            "Limit 60, Requested 90. This is more than the budget allows at all: ask for less.",
+        ),
+        (
             budget("day", period_s=86_400, kind="rolling"), full(10, 3_723_000_000), "quota", 3_723_000,
             "You exceeded your current quota for demo-1 in tenant acme on requests per day (RPD) [budget day]: "
             "Limit 10, Used 10, Requested 1. Please try again in 1h2m3s.",
@@ -99,6 +118,16 @@ def test_names_the_budget_that_keeps_the_caller_longest():
     pairs = [(budget(name, enforce=enforce), full(0, wait_us)) for name, wait_us, enforce in waits]
     assert refused(*pairs).reason == "budget:never"
     assert refused(pairs[0], pairs[1], pairs[4]).reason == "budget:long"
+
+
+def test_a_refusal_below_the_floor_says_so():
+    """Where the request might have been shortened, the message tells why it was not."""
+    out = budget("out", meter="output_tokens", limit=1_000, on_exceed="shorten")
+    message = refused((out, full(990, 24_000_000)), floor_tokens=16).message
+    assert message == (
+        "Rate limit reached for demo-1 in tenant acme on output tokens per min [budget out]: "
+        "Limit 1000, Used 990, Requested 400. Please try again in 24s. Not even 16 output tokens fit."
+    )
 
 
 def test_store_that_gives_no_wait():

@@ -1,4 +1,4 @@
-"""Both ledgers under the same random life: holds, duplicates, renewals, crashes, late settlements, clocks.
+"""Both ledgers under the same random life: holds, duplicates, renewals, extensions, crashes, late settlements, clocks.
 
 They must never differ. A crash is a hold that no later rule happens to draw.
 """
@@ -15,7 +15,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, rule, run_state_m
 
 from gateway.errors import StoreFault
 from gateway.store.ports import WindowPassed
-from gateway.values import Line, Reserved
+from gateway.values import Line, Reserved, Standing
 
 from .worlds import CLOCK_KEY, DAY, HOUR, LEASE_US, MINUTE, SECOND, START_US, TAG, World, command, owner, world_of
 
@@ -29,6 +29,10 @@ BUDGETS = (
     ("b", b"places", "concurrency", 3, 0, True),
     ("a", b"shadow", "bucket", 5, 5, False),
 )
+
+
+GONE = Standing(0, 0, 2**53, 0, 0)
+"""What an extension is told of a calendar window that has passed."""
 
 
 def line(budget: int, now_us: int, amount: int, certain: int) -> Line:
@@ -49,6 +53,8 @@ class Hold:
     opened_us: int
     peak: list[int] = field(default_factory=list)
     """The most ever posted, for each line."""
+    posted: list[int] = field(default_factory=list)
+    """What the last renewal posted, for each line."""
     settled_us: int | None = None
 
 
@@ -83,6 +89,10 @@ class Ledgers(RuleBasedStateMachine):
         if isinstance(replies[0], Reserved):
             lines = args[-1]
             for each, standing in zip(lines, replies[0].standings):  # type: ignore[call-overload]
+                if standing == GONE:
+                    assert verb == "extend"
+                    assert not each.b <= self.now_us < each.c
+                    continue
                 assert standing.used + standing.held + standing.remaining == each.a
                 if each.enforce:
                     assert standing.remaining >= -self.debt[each.field], each
@@ -109,7 +119,8 @@ class Ledgers(RuleBasedStateMachine):
         self.count += 1
         window_us = self.now_us - (DAY if is_stale else 0)
         lines = [line(budget, window_us, amount, certain) for budget in wanted]
-        hold = Hold(b"h%d" % self.count, lines, self.now_us, [0 if x.kind == "concurrency" else x.certain for x in lines])
+        certainly = [0 if each.kind == "concurrency" else each.certain for each in lines]
+        hold = Hold(b"h%d" % self.count, lines, self.now_us, certainly, certainly.copy())
         self.both("reserve", hold.hold_id, TAG, hold.lines, lease_us=lease_us)
         return hold
 
@@ -124,7 +135,38 @@ class Ledgers(RuleBasedStateMachine):
     def renew(self, hold: Hold, scale: int) -> None:
         amounts = [min(1, scale) if each.kind == "concurrency" else scale for each in hold.lines]
         self.owe(hold, amounts, is_swept=False)
-        self.both("renew", hold.hold_id, TAG, hold.lines, amounts, lease_us=LEASE_US)
+        if self.both("renew", hold.hold_id, TAG, hold.lines, amounts, lease_us=LEASE_US) is True:
+            hold.posted = amounts
+
+    @rule(hold=holds, amount=st.integers(0, 25), lease_us=st.sampled_from([LEASE_US, 2 * HOUR]), times=st.integers(1, 2))
+    def extend(self, hold: Hold, amount: int, lease_us: int, times: int) -> None:
+        """Admitted if, and only if, all that the hold grows by fits its enforced lines; repeated, it changes nothing.
+
+        (An owner may have been forgotten since a hold of hours ago: that grows, and counts nothing in the owner's new life.)
+        """
+        lines = [x if x.kind == "concurrency" else x._replace(amount=max(amount, x.certain)) for x in hold.lines]
+        replies = [self.both("extend", hold.hold_id, TAG, lines, lease_us=lease_us) for _ in range(times)]
+        assert replies[0] == replies[-1]
+        reply = replies[0]
+        if not isinstance(reply, Reserved):
+            assert reply == "the hold is no longer open"
+            return
+        growths = [
+            max(0, new.amount - posted) - max(0, old.amount - posted)
+            for old, new, posted in zip(hold.lines, lines, hold.posted)
+        ]
+        for each, growth, standing in zip(hold.lines, growths, reply.standings):
+            if growth > 0 and reply.admitted and standing == GONE:
+                self.debt[each.field] += growth  # held in a window that has passed, where nothing refuses it
+            elif growth > 0 and reply.admitted and each.enforce and self.now_us - hold.opened_us < HOUR:
+                assert standing.remaining >= 0
+        if reply.admitted:
+            hold.lines = [old._replace(amount=max(old.amount, new.amount)) for old, new in zip(hold.lines, lines)]
+        else:
+            assert any(
+                each.enforce and growth > max(0, standing.remaining)
+                for each, growth, standing in zip(hold.lines, growths, reply.standings)
+            )
 
     @rule(hold=holds, scale=st.integers(0, 15), times=st.integers(1, 2))
     def settle(self, hold: Hold, scale: int, times: int) -> None:

@@ -45,6 +45,9 @@ class World:
     async def renew(self, hold: bytes, lines: list[Line] | tuple[Line, ...], *posted: int, lease_us: int = LEASE_US) -> bool:
         return await self.ledger.renew(hold, TAG, lines, posted, lease_us=lease_us)
 
+    async def extend(self, hold: bytes, *lines: Line, lease_us: int = LEASE_US) -> Any:
+        return await self.ledger.extend(hold, TAG, lines, lease_us=lease_us)
+
     async def stand(self, *lines: Line) -> list[tuple[int, int, int]]:
         """(used, held, remaining) of each line."""
         return [standing[:3] for standing in (await self.ledger.standings(TAG, lines)).standings]
@@ -99,6 +102,11 @@ def calendar(
 ) -> Line:
     start_us = now_us - now_us % DAY
     return Line(owner(who), field, "calendar", limit, start_us, start_us + DAY, enforce, amount, certain)
+
+
+def longer(lines: list[Line], amount: int) -> list[Line]:
+    """The same hold's lines, for so much in all; concurrency stays."""
+    return [line if line.kind == "concurrency" else line._replace(amount=amount) for line in lines]
 
 
 def concurrency(amount: int = 1, *, limit: int = 3, field: bytes = b"k", enforce: bool = True, who: str = "a") -> Line:

@@ -1,4 +1,4 @@
-"""What the ledger in memory keeps: owners, holds, and the holds of a tag."""
+"""What the ledger in memory keeps: owners and holds. The lives of both are those that `lua/common.lua` gives them. No verbs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ RECORD_KEPT_US = TTL_MAX_US + 2 * HOUR_US
 
 
 class Owner:
-    """One owner's budgets, by field; its life as in `lua/common.lua`."""
+    """One owner's budgets, by field."""
 
     __slots__ = ("born_us", "expires_us", "due_us", "states")
 
@@ -21,6 +21,11 @@ class Owner:
         self.expires_us = 0
         self.due_us = now_us + HOUR_US
         self.states: dict[bytes, State] = {}
+
+    def keep(self, now_us: int, keep_us: float) -> None:
+        """Live for `keep_us` at least; an hour generous, as there."""
+        if now_us + keep_us > self.expires_us:
+            self.expires_us = max(self.expires_us, now_us + int(min(TTL_MAX_US, keep_us + HOUR_US)))
 
 
 class Record:
@@ -36,6 +41,10 @@ class Record:
         self.slots = slots
         self.lease_end_us = opened_us + lease_us
         self.kept_until_us = opened_us + lease_us + RECORD_KEPT_US
+
+    def lease(self, now_us: int, lease_us: int) -> None:
+        self.lease_end_us = now_us + lease_us
+        self.kept_until_us = self.lease_end_us + RECORD_KEPT_US
 
 
 class Tag:
