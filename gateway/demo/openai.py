@@ -28,13 +28,13 @@ def whole(plan: Plan, request_id: str) -> bytes:
         "created": CREATED,
         "model": plan.model,
         "choices": [
-            {"index": i, "message": message, "logprobs": None, "finish_reason": _finish(plan)} for i in range(plan.choices)
+            {"index": i, "message": message, "logprobs": None, "finish_reason": finish(plan)} for i in range(plan.choices)
         ],
         "service_tier": "default",
         "system_fingerprint": "fp_demo",
     }
     if plan.script.usage:
-        answer["usage"] = _usage(plan)
+        answer["usage"] = usage(plan)
     return orjson.dumps(answer)
 
 
@@ -53,9 +53,9 @@ def stream(plan: Plan, request_id: str) -> Iterator[tuple[bytes, int]]:
     if not plan.script.done:
         return
     for i in every:
-        yield _chunk(plan, request_id, [_choice(i, {}, _finish(plan))]), 0
+        yield _chunk(plan, request_id, [_choice(i, {}, finish(plan))]), 0
     if plan.wants_usage and plan.script.usage:
-        yield _chunk(plan, request_id, [], _usage(plan)), 0
+        yield _chunk(plan, request_id, [], usage(plan)), 0
     yield b"data: [DONE]\n\n", 0
 
 
@@ -97,13 +97,14 @@ def _chunk(plan: Plan, request_id: str, choices: list[dict[str, Any]], usage: di
     return b"data: " + orjson.dumps(event) + b"\n\n"
 
 
-def _finish(plan: Plan) -> str:
+def finish(plan: Plan) -> str:
+    """Why the answer ends."""
     if plan.is_cut:
         return "length"
     return "tool_calls" if plan.tool else "stop"
 
 
-def _usage(plan: Plan) -> dict[str, Any]:
+def usage(plan: Plan) -> dict[str, Any]:
     return {
         "prompt_tokens": plan.input_tokens,
         "completion_tokens": plan.output_tokens,

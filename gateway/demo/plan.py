@@ -43,6 +43,8 @@ class Plan(NamedTuple):
     wants_usage: bool
     """`stream_options.include_usage`."""
     script: Script
+    echoes: tuple[str, ...] = ()
+    """Prompts that are repeated before their answers."""
 
     @property
     def output_tokens(self) -> int:
@@ -64,19 +66,27 @@ def plan_of(body: dict[str, Any], script: Script) -> Plan:
     tokens = min([script.tokens, *(bound for bound in bounds if isinstance(bound, int))])
     pieces = _pieces(tokens, script)
     choices, options = body.get("n"), body.get("stream_options")
+    prompts = _prompts(body)
     return Plan(
         model=str(body.get("model")),
         input_tokens=script.input_tokens if script.input_tokens >= 0 else max(1, words(body)),
         cached=script.cached,
         cache_write=script.cache_write,
-        choices=choices if isinstance(choices, int) else 1,
+        choices=(choices if isinstance(choices, int) else 1) * len(prompts),
         pieces=pieces,
         is_cut=tokens < script.tokens,
         tool=_tool_name(body) if script.tool else "",
         is_stream=body.get("stream") is True,
         wants_usage=isinstance(options, dict) and options.get("include_usage") is True,
         script=script,
+        echoes=tuple(prompt if isinstance(prompt, str) else "" for prompt in prompts) if body.get("echo") is True else (),
     )
+
+
+def _prompts(body: dict[str, Any]) -> list[Any]:
+    """The prompts of a completion; a single one where it has none, or a list of tokens."""
+    given = body.get("prompt")
+    return given if isinstance(given, list) and given and not isinstance(given[0], int) else [given]
 
 
 def _pieces(tokens: int, script: Script) -> tuple[Piece, ...]:
@@ -98,8 +108,15 @@ def _tool_name(body: dict[str, Any]) -> str:
 
 
 def words(body: dict[str, Any]) -> int:
-    """Words of every string under a request's texts and tools; iterative, for a request may nest as deep as it likes."""
-    found, todo = 0, [body.get(name) for name in ("messages", "system", "input", "prompt", "instructions", "tools")]
+    """Words of every string under a request's texts and tools; iterative, for a request may nest as deep as it likes.
+
+    In prompts that are lists of tokens each token is a word.
+    """
+    names = ("messages", "system", "input", "prompt", "suffix", "instructions", "tools", "requests")
+    found, todo = 0, [body.get(name) for name in names]
+    for given in (body.get("prompt"), body.get("input")):
+        lists = [given, *given] if isinstance(given, list) else []
+        found += sum(isinstance(token, int) for tokens in lists if isinstance(tokens, list) for token in tokens)
     while todo:
         value = todo.pop()
         if isinstance(value, str):

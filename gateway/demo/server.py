@@ -1,6 +1,6 @@
 """The demo server itself: routes, pacing and the ways to die. What is said is `plan`'s, how it is written is the wires'.
 
-Beside the two APIs it has, for whoever scripts it from another process: `GET /_seen` (what was asked, oldest first),
+Beside the APIs it has, for whoever scripts it from another process: `GET /_seen` (what was asked, oldest first),
 `DELETE /_seen`, `POST /_release`.
 """
 
@@ -16,16 +16,27 @@ from aiohttp import web
 
 from gateway.demo import anthropic, completions, openai, others, responses
 from gateway.demo.plan import Plan, plan_of, words
-from gateway.demo.script import FIELD, HEADER, MODELS, BadScript, script_of
+from gateway.demo.script import FIELD, HEADER, MODELS, BadScript, Script, script_of
 from gateway.demo.seen import Seen
 
 BODY_BYTES_MAX = 64 << 20
 _WIRES: dict[str, ModuleType] = {
-    "/v1/messages": anthropic,
+    **dict.fromkeys(("/v1/messages", "/v1/messages/count_tokens", "/v1/messages/batches"), anthropic),
     "/v1/responses": responses,
     "/v1/completions": completions,
 }
-"""By path; all others write as chat completions do."""
+"""By path; all others write as chat completions do, if only their errors."""
+_SAID = {
+    "/v1/completions": "prompt",
+    "/v1/images/generations": "prompt",
+    "/v1/messages/batches": "requests",
+    **dict.fromkeys(
+        ("/v1/responses", "/v1/responses/input_tokens", "/v1/embeddings", "/v1/moderations", "/v1/audio/speech"), "input"
+    ),
+}
+"""By path: the field that must be there; everywhere else it is `messages`."""
+_NAMELESS = ("/v1/moderations", "/v1/messages/batches")
+"""Paths whose bodies need name no model."""
 CREATED = 1_760_000_000
 TELLTALES = {
     "server": "demo",
@@ -94,14 +105,15 @@ class Handle:
     async def _answer(self, request: web.Request, wire: ModuleType, seen: Seen, request_id: str) -> web.StreamResponse:
         headers = TELLTALES | {"request-id" if wire is anthropic else "x-request-id": request_id}
         body = seen.json
-        said = "input" if wire is responses else "prompt" if wire is completions else "messages"
-        kinds = (list,) if said == "messages" else (str, list)
-        if not (isinstance(body, dict) and isinstance(body.get("model"), str) and isinstance(body.get(said), kinds)):
+        said = _SAID.get(request.path, "messages")
+        kinds = (list,) if said in ("messages", "requests") else (str, list)
+        is_named = request.path in _NAMELESS or (isinstance(body, dict) and isinstance(body.get("model"), str))
+        if not (isinstance(body, dict) and is_named and isinstance(body.get(said), kinds)):
             return _refusal(wire, seen, 400, f"The body must be a JSON object with model and {said}.", headers)
-        if wire is anthropic and not isinstance(body.get("max_tokens"), int):
+        if request.path == "/v1/messages" and not isinstance(body.get("max_tokens"), int):
             return _refusal(wire, seen, 400, "max_tokens: Field required", headers)
         try:
-            script = script_of(body["model"], body.get(FIELD), request.headers.get(HEADER))
+            script = script_of(str(body.get("model", "")), body.get(FIELD), request.headers.get(HEADER))
         except BadScript as error:
             return _refusal(wire, seen, 400, str(error), headers)
         await asyncio.sleep(script.first_byte_ms / 1000)
@@ -111,6 +123,8 @@ class Handle:
             if script.retry_after_s >= 0:
                 headers["retry-after"] = str(script.retry_after_s)
             return _refusal(wire, seen, script.status, "The demo was told to refuse.", headers)
+        if request.path in others.ANSWERS:
+            return await self._other(request, seen, script, headers)
         plan = plan_of(body, script)
         if plan.is_stream:
             return await self._stream(request, wire, seen, plan, headers, request_id)
@@ -155,13 +169,26 @@ class Handle:
         await response.write_eof()
         return response
 
-    async def _other(self, request: web.Request) -> web.Response:
-        seen, request_id = await self._remember(request)
-        body = seen.json if isinstance(seen.json, dict) else {}
-        answer = others.ANSWERS[request.path](body, max(1, words(body)))
-        seen.end("complete", _now_s())
-        header = "request-id" if request.path.startswith("/v1/messages") else "x-request-id"
-        return web.Response(body=answer, headers=TELLTALES | {header: request_id}, content_type="application/json")
+    async def _other(self, request: web.Request, seen: Seen, script: Script, headers: dict[str, str]) -> web.StreamResponse:
+        """An answer in parts: stalls, pauses and deaths come after so many of them; a single one dies in its middle."""
+        body = seen.json
+        words_in = script.input_tokens if script.input_tokens >= 0 else max(1, words(body))
+        parts, kind = others.ANSWERS[request.path](body, words_in)
+        if len(parts) == 1 and script.die_after < 0 and script.stall_after < 0:
+            return web.Response(body=parts[0], headers=headers, content_type=kind)
+        response = web.StreamResponse(headers=headers | {"content-type": kind})
+        await response.prepare(request)
+        for index, part in enumerate(parts):
+            if index == script.die_after or (len(parts) == 1 and script.die_after >= 0):
+                await response.write(part[: len(part) // 2] if len(parts) == 1 else b"")
+                return _cut(request, seen, response)
+            if index == script.stall_after:
+                await self._go.wait()
+            if index and script.gap_ms:
+                await asyncio.sleep(script.gap_ms / 1000)
+            await response.write(part)
+        await response.write_eof()
+        return response
 
     async def _models(self, request: web.Request) -> web.Response:
         seen, request_id = await self._remember(request)
@@ -200,7 +227,7 @@ async def start(host: str = "127.0.0.1", port: int = 0, *, remember: int = 10_00
             web.post("/v1/responses", handle._post),
             web.post("/v1/messages", handle._post),
             web.post("/v1/completions", handle._post),
-            *(web.post(path, handle._other) for path in others.ANSWERS),
+            *(web.post(path, handle._post) for path in others.ANSWERS),
             web.get("/v1/models", handle._models),
             web.get("/_seen", handle._list_seen),
             web.delete("/_seen", handle._forget_seen),

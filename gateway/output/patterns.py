@@ -64,7 +64,7 @@ def pattern(text: str) -> Pattern:
     prefix = "".join(_or_end(token) if kind != "joint" else token for kind, token in tokens)
     bare = "".join({"atom": _NOTHING, "assertion": "(?:)", "joint": token}[kind] for kind, token in tokens)
     if compiled(bare)(WHOLE, b"", 0, 0)[0] == (0, 0):
-        raise ValueError("it matches the empty string, so it would match everywhere")
+        raise ValueError("it matches the empty string, and so would match everywhere")
     if (size := _compile(prefix).programsize) > PROGRAM_MAX:
         raise ValueError(f"it is too large: {size} instructions of at most {PROGRAM_MAX}; repeat less")
     return Pattern("".join(token for _, token in tokens), prefix, looks_around=any(kind == "assertion" for kind, _ in tokens))

@@ -24,6 +24,7 @@ JUDGED = frozenset(
         *("model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens", "n", "best_of"),
         *("user", "safety_identifier", "metadata", "thinking", "system", "tools"),
         *("input", "instructions", "max_output_tokens", "background", "store", "previous_response_id", "conversation"),
+        *("n_predict", "prompt_embeds", "ignore_eos", "prompt_logprobs"),
         *("prompt", "suffix", "echo", "logprobs", "min_tokens", "requests", "stream_format", "size", "quality"),
     )
 )

@@ -12,12 +12,13 @@ import orjson
 
 from gateway.values import Ask, Usage
 from gateway.wires import fields, media
-from gateway.wires.anthropic_messages_edit import MessagesEditor, edited, shortened
+from gateway.wires.anthropic_messages_edit import MessagesEditor
 from gateway.wires.anthropic_messages_stream import Counts, MessagesReader
+from gateway.wires.anthropic_messages_whole import edited, shortened
 from gateway.wires.base import BadField, Editor, Edits, Judged, StreamReader
 
-THINKING_LEAST = 1024
-"""https://docs.anthropic.com/en/docs/build-with-claude/extended-thinking"""
+_THINKING_LEAST = 1024
+"""https://docs.anthropic.com/en/docs/build-with-claude/extended-thinking#how-to-use-extended-thinking"""
 
 
 class AnthropicMessages:
@@ -54,18 +55,24 @@ class AnthropicMessages:
         return ask.body
 
     def clamp(self, body: dict[str, Any], limit: int) -> dict[str, Any]:
-        """A thinking budget is below max_tokens and at least THINKING_LEAST: where there is no room, nothing is thought."""
-        if body["max_tokens"] <= limit:
+        """A copy that asks for at most `limit` output tokens; the same object where it does already.
+
+        A thinking budget must be below max_tokens: one that is not any more keeps its share of them. It must be 1024 at least,
+        so where there is no room for that, nothing is thought.
+        """
+        bound = body["max_tokens"]
+        if bound <= limit:
             return body
-        body = {**body, "max_tokens": limit}
+        clamped = {**body, "max_tokens": limit}
         thinking = body.get("thinking")
         budget = thinking.get("budget_tokens") if type(thinking) is dict else None
         if type(thinking) is dict and type(budget) is int and budget >= limit:
-            if limit > THINKING_LEAST:
-                body["thinking"] = {**thinking, "budget_tokens": limit - 1}
+            if limit > _THINKING_LEAST:
+                share = min(max(budget * limit // bound, _THINKING_LEAST), limit - 1)
+                clamped["thinking"] = {**thinking, "budget_tokens": share}
             else:
-                del body["thinking"]
-        return body
+                del clamped["thinking"]
+        return clamped
 
     def reader(self, ask: Ask) -> StreamReader:
         return MessagesReader()
@@ -74,9 +81,11 @@ class AnthropicMessages:
         return MessagesEditor(edits)
 
     def edit(self, answer: bytes, edits: Edits) -> tuple[bytes, bool]:
+        """A whole answer with its texts edited, and whether a filter cut it."""
         return edited(answer, edits)
 
     def shorten(self, answer: bytes, limit: int) -> tuple[bytes, Usage] | None:
+        """A whole answer cut to `limit` output tokens; None: it is not longer, or reports no usage."""
         return shortened(answer, limit)
 
     def usage(self, answer: bytes) -> Usage | None:

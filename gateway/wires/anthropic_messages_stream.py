@@ -20,8 +20,8 @@ from gateway.wires.sse import parse
 
 _TEXTS = ("text", "thinking", "partial_json")
 """Where a delta carries what the model wrote. Signatures and citations are not written token by token."""
-_CALLS = ("tool_use", "server_tool_use", "mcp_tool_use")
-OPEN_MAX = 1024
+CALLS = ("tool_use", "server_tool_use", "mcp_tool_use")
+_OPEN_MAX = 1024
 _RELEARN_EVENTS = 2
 """Events decoded at the start of each content block: other blocks have other envelopes."""
 
@@ -97,7 +97,7 @@ class MessagesReader(Follower):
         if kind == "content_block_delta":
             self._note_delta(piece, value)
         elif kind == "content_block_start":
-            if type(index := value.get("index")) is int and len(self._open) < OPEN_MAX:
+            if type(index := value.get("index")) is int and len(self._open) < _OPEN_MAX:
                 self._open.append(index)
             self._note_block(value.get("content_block"))
         elif kind == "content_block_stop":
@@ -125,13 +125,17 @@ class MessagesReader(Follower):
         self._open = mark[1]
 
     def ending(self, reason: CutReason, usage: Usage) -> bytes:
-        """Open blocks are closed, then the stop reason with the output tokens, then the end."""
+        """Open blocks are closed, then the stop reason with the output tokens, then the end.
+
+        What a filter cut off may have held the upstream's own ends: the editor, which knows what the client has been given,
+        takes off what would be said twice.
+        """
+        self.is_finished = True
         events: list[dict[str, Any]] = [{"type": "content_block_stop", "index": index} for index in reversed(self._open)]
         stop = "max_tokens" if reason == "length" else "refusal"
         delta = {"stop_reason": stop, "stop_sequence": None}
         events.append({"type": "message_delta", "delta": delta, "usage": {"output_tokens": usage.output_tokens}})
         events.append({"type": "message_stop"})
-        self.is_finished = True
         return b"".join([b"event: %b\ndata: %b\n\n" % (event["type"].encode(), orjson.dumps(event)) for event in events])
 
     def _note_usage(self, report: Any, *, is_cumulative: bool) -> None:
@@ -146,7 +150,7 @@ class MessagesReader(Follower):
         self._exact_left = max(self._exact_left, _RELEARN_EVENTS)
         if type(block) is dict:
             size = sum(text_bytes(block.get(name)) for name in _TEXTS)
-            if block.get("type") in _CALLS:
+            if block.get("type") in CALLS:
                 size += text_bytes(block.get("name"))
             if size:
                 self._count(size)

@@ -3,101 +3,175 @@
 Rule 1: whole events in, whole events out; where no stage would change anything, the very same bytes.
 Rule 2: an event whose text was taken away and that says nothing else is dropped; what a stage has held back leaves as an event
 of its own before the event that ends its channel.
-Rule 3: once a stage has cut, what is left of that feed is dropped, and what is fed later passes: it is the gateway's own
-ending.
+Rule 3: what cannot be read cannot be edited, so it is dropped; comments pass.
+Rule 4: once a stage has cut, no text leaves, whatever comes. What ends choices, blocks and the stream passes still, each once
+and with the reason of a filter, whether it is the upstream's own (of the same block) or the reader's ending: together they end
+what the client has been given.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import Any
-
-import orjson
+from typing import Any, Literal
 
 from gateway.wires.base import Edits, Stage
+from gateway.wires.lenient import loads
 from gateway.wires.sse import Event, parse, pieces
+from gateway.wires.template import Template, learned, one_text
+
+__all__ = ["CHANNELS_MAX", "Kind", "StreamEditor", "Through", "one_text", "strings"]
 
 CHANNELS_MAX = 1024
-"""Channels are named by the upstream: beyond this many, text is dropped rather than let through unseen."""
+"""Channels are named by the upstream; no answer has so many at once: one more cuts."""
+
+Kind = Literal["text", "reasoning", "arguments"]
 
 
 class StreamEditor:
-    """An `Editor` less what differs between wires: `_passes`, `_rewrite` and `_closing`."""
+    """An `Editor` less what differs between wires: `_edit`, `_end` and `_held`."""
+
+    __slots__ = ("is_cut", "_edits", "_stages", "_template", "_last")
 
     def __init__(self, edits: Edits) -> None:
+        self.is_cut = False
         self._edits = edits
         self._stages: dict[Hashable, Stage | None] = {}
-        self.is_cut = False
+        """Of the channels that are open. None: that kind of text passes untouched."""
+        self._template: Template | None = None
+        """How the events of an open channel look."""
+        self._last: Hashable = None
+        """The channel of the last content event that was decoded."""
 
     def feed(self, events: bytes) -> bytes:
-        if self.is_cut or self._passes(events):
-            return events
-        left: list[bytes] = []
-        is_changed = False
-        for piece in pieces(events):
-            made = self._edit(piece)
-            is_changed = is_changed or made is not piece
-            left.append(made)
-            if self.is_cut:
-                is_changed = True
-                break
-        return b"".join(left) if is_changed else events
+        """Whole events, edited; the very same object where nothing changed."""
+        template = self._template
+        if template is not None and not self.is_cut:
+            texts = template.block(events)
+            if texts is not None and (edited := self._run(template, events, texts, None)) is not None:
+                return edited
+        edited = self._walk(events)
+        return events if edited == events else edited
 
     def flush(self) -> bytes:
         """The stream ended without the event that ends it: what was held back leaves all the same. Idempotent."""
-        if self.is_cut:
-            return b""
-        return b"".join([self._closing(channel) for channel in list(self._stages)])
+        return b"".join([self._held(channel, self._flushed(channel)) for channel in list(self._stages)])
 
-    def _edit(self, piece: bytes) -> bytes:
+    def _walk(self, events: bytes) -> bytes:
+        """Take the events one by one, but those that are like the template together."""
+        out: list[bytes] = []
+        alike: list[bytes] = []
+        texts: list[bytes] = []
+        for piece in pieces(events):
+            text = None if self._template is None or self.is_cut else self._template.text(piece)
+            if text is not None:
+                alike.append(piece)
+                texts.append(text)
+                continue
+            if alike:
+                self._ran(alike, texts, out)
+                alike, texts = [], []
+            out.append(self._one(piece))
+        if alike:
+            self._ran(alike, texts, out)
+        return b"".join(out)
+
+    def _ran(self, alike: list[bytes], texts: list[bytes], out: list[bytes]) -> None:
+        edited = None
+        if self._template is not None:
+            edited = self._run(self._template, b"".join(alike), texts, alike)
+        out += (self._one(piece) for piece in alike) if edited is None else (edited,)
+
+    def _run(self, template: Template, events: bytes, texts: list[bytes], alike: list[bytes] | None) -> bytes | None:
+        """Events like the template; None: their texts are none."""
+        text = one_text(b"".join(texts))
+        if text is None:
+            return None
+        stage = self._stages.get(template.channel)
+        if stage is None or stage.passes(text):
+            return events
+        new = stage.feed(text)
+        if stage.is_cut:
+            self.is_cut = True
+        elif new == text:
+            return events
+        return template.spread(new, texts, alike)
+
+    def _one(self, piece: bytes) -> bytes:
         event = parse(piece)
-        try:
-            value = orjson.loads(event.data) if event.data else None
-        except orjson.JSONDecodeError:
+        if not event.data:
             return piece
-        return self._rewrite(piece, event, value) if type(value) is dict else piece
+        value = loads(event.data)
+        return self._end(piece, event, value) if self.is_cut else self._edit(piece, event, value)
 
-    def _through(self, channel: Hashable, make: Callable[[], Stage | None], text: str) -> str:
-        """Text of a channel through its stage. Sets `is_cut`."""
+    def _through(self, channel: Hashable, kind: Kind, text: str) -> str:
+        """A channel's text through its stage, up to where one cuts."""
+        if self.is_cut:
+            return ""
         if channel not in self._stages:
             if len(self._stages) >= CHANNELS_MAX:
+                self.is_cut = True
                 return ""
-            self._stages[channel] = make()
+            self._stages[channel] = _stage(self._edits, kind)
         stage = self._stages[channel]
-        if stage is None or self.is_cut:
-            return text if stage is None else ""
-        made = stage.feed(text)
+        if stage is None:
+            return text
+        new = stage.feed(text)
         self.is_cut = stage.is_cut
-        return made
+        return new
 
     def _flushed(self, channel: Hashable) -> str:
+        """The channel ends: what of its text was held back. After a cut nothing of it leaves."""
         stage = self._stages.pop(channel, None)
-        if stage is None:
+        if self._template is not None and self._template.channel == channel:
+            self._template = None
+        if stage is None or self.is_cut:
             return ""
-        made = stage.flush()
-        self.is_cut = self.is_cut or stage.is_cut
-        return made
+        text = stage.flush()
+        self.is_cut = stage.is_cut
+        return text
 
-    def _passes(self, events: bytes) -> bool:
-        """The fast path: sure that nothing changes. Stages have then been fed."""
+    def _learn(self, channel: Hashable, piece: bytes, name: str, text: str) -> None:
+        """A content event that says nothing but `text`, under `name`. Where channels take turns nothing is learned."""
+        if channel == self._last:
+            self._template = learned(channel, piece, name.encode(), text)
+        self._last = channel
+
+    def _edit(self, piece: bytes, event: Event, value: dict[str, Any] | None) -> bytes:
+        """One event; b"": it is dropped. `value`: its data, None where that is no JSON object."""
         raise NotImplementedError
 
-    def _rewrite(self, piece: bytes, event: Event, value: dict[str, Any]) -> bytes:
-        """One event, decoded; b"": it is dropped."""
+    def _end(self, piece: bytes, event: Event, value: dict[str, Any] | None) -> bytes:
+        """One event after a cut: rule 4."""
         raise NotImplementedError
 
-    def _closing(self, channel: Hashable) -> bytes:
-        """An event with what a channel has held back; b"": nothing."""
+    def _held(self, channel: Hashable, text: str) -> bytes:
+        """An event with text of a channel; b"": there is none."""
         raise NotImplementedError
 
 
-def one_text(joined: bytes) -> str | None:
-    """The text of JSON strings that were written one after the other, without their quotes. None: they are none."""
-    try:
-        text = orjson.loads(b'"' + joined + b'"')
-    except orjson.JSONDecodeError:
-        return None
-    return text if type(text) is str else None
+class Through:
+    """Takes whole texts through new stages, up to the first that cuts: then nothing more leaves."""
+
+    __slots__ = ("_edits", "is_cut")
+
+    def __init__(self, edits: Edits) -> None:
+        self._edits = edits
+        self.is_cut = False
+
+    def __call__(self, kind: Kind, text: str) -> str:
+        if self.is_cut:
+            return ""
+        stage = _stage(self._edits, kind)
+        if stage is None:
+            return text
+        new = self._edits.whole(stage, text)
+        self.is_cut = stage.is_cut
+        return new
+
+
+def _stage(edits: Edits, kind: Kind) -> Stage | None:
+    """The stage of a new channel."""
+    return edits.text() if kind == "text" else edits.reasoning() if kind == "reasoning" else edits.arguments()
 
 
 def strings(value: Any, edit: Callable[[str], str]) -> Any:

@@ -6,7 +6,9 @@ Distrusted: what is wrong counts as missing; nothing here raises.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
+
+import orjson
 
 from gateway.wires.base import BadField
 
@@ -15,6 +17,10 @@ OUTPUT_TOKENS_MAX = 100_000_000
 CHOICES_MAX = 128
 MODEL_CHARS_MAX = 256
 END_USER_CHARS_MAX = 512
+PROMPTS_MAX = 2048
+"""The vendor's for embeddings; each prompt of a completion has answers of its own."""
+LOGPROBS_MAX = 1_000_000
+"""More than any vocabulary has."""
 REPORTED_TOKENS_MAX = 1_000_000_000
 """The largest count of tokens that is believed of an upstream."""
 
@@ -77,6 +83,50 @@ def end_user(body: dict[str, Any], name: str, *, path: str = "") -> str:
         path = path or name
         raise BadField(path, f"{path}: must be a string of at most {END_USER_CHARS_MAX} characters.")
     return value
+
+
+class Prompts(NamedTuple):
+    """Prompts of a completion, or inputs of embeddings.
+
+    Lists of tokens are counted exactly, where their digits would be a poor measure. A wire says so in the two fields that its
+    `Judged` has for images: `tokens` are added as they are (media_tokens), and `token_bytes` are no text (media_base64_bytes).
+    """
+
+    texts: tuple[str, ...]
+    """Those that are texts; () where all are lists of tokens."""
+    many: int
+    tokens: int
+    token_bytes: int
+    """Bytes of the lists of tokens as compact JSON."""
+
+
+def prompts(body: dict[str, Any], name: str) -> Prompts:
+    """A text, a list of texts, a list of tokens, or a list of lists of tokens; at most PROMPTS_MAX of them. Raises BadField."""
+    value = body.get(name)
+    if type(value) is str:
+        return Prompts((value,), 1, 0, 0)
+    if type(value) is list:
+        kinds = {type(item) for item in value}
+        if kinds == {int}:
+            return Prompts((), 1, len(value), len(orjson.dumps(value)))
+        if len(value) > PROMPTS_MAX:
+            raise BadField(name, f"{name}: must have at most {PROMPTS_MAX} entries.")
+        if kinds == {str}:
+            return Prompts(tuple(value), len(value), 0, 0)
+        if kinds == {list} and all({type(token) for token in item} == {int} for item in value):
+            return Prompts((), len(value), sum(len(item) for item in value), len(orjson.dumps(value)))
+    raise BadField(name, f"{name}: must be a string, a list of strings, a list of tokens, or a list of lists of tokens.")
+
+
+def dialect(body: dict[str, Any], output_tokens_max: int | None) -> None:
+    """Check what servers beside the vendor know and what makes work: answers that must not end early, and scores of the input.
+
+    `output_tokens_max`: the bound that was given; a least length beyond it could not be kept. Raises BadField.
+    """
+    most = OUTPUT_TOKENS_MAX if output_tokens_max is None else output_tokens_max
+    integer(body, "min_tokens", most=most, least=0)
+    boolean(body, "ignore_eos")
+    integer(body, "prompt_logprobs", most=LOGPROBS_MAX, least=0)
 
 
 def tokens(value: Any) -> int | None:

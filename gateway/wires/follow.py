@@ -8,7 +8,8 @@ Rule 1: a scan may take an ordinary event for one that matters (that costs time)
 Rule 2: the first content events of a stream are decoded, so that short answers are counted exactly. From them is learned how
 many bytes of an event are its envelope; later ones are estimated by it, and a few of them are decoded to keep it true.
 Rule 3: near a bound (`stop_events`, `stop_bytes`) every event is decoded, so that a stream stops at the same event however it
-was cut into blocks; the event that would be beyond is held back whole, with all that follows it.
+was cut into blocks (at `stop_bytes` give or take what had been estimated by then); the event that would be beyond is held back
+whole, with all that follows it. The event that ends an answer is never beyond.
 Rule 4: what is relayed, `usage`, `events` and the flags do not depend on how the stream was cut into blocks.
 `content_bytes` does, by some per cent, once events are estimated.
 """

@@ -12,11 +12,14 @@ import orjson
 from gateway.values import Ask, Usage
 from gateway.wires import fields, media
 from gateway.wires.base import Editor, Edits, Judged, StreamReader
-from gateway.wires.openai_chat_edit import ChatEditor, edited, shortened
-from gateway.wires.openai_chat_stream import ChatReader, Counts
+from gateway.wires.openai_chat_edit import ChatEditor
+from gateway.wires.openai_chat_stream import ChatReader
+from gateway.wires.openai_chat_usage import Counts
+from gateway.wires.openai_chat_whole import edited, shortened
 
-BOUNDS = ("max_tokens", "max_completion_tokens", "min_tokens")
-NEWER_MODELS = ("o1", "o3", "o4", "gpt-5")
+_BOUNDS = ("max_tokens", "max_completion_tokens")
+_NEWER_MODELS = ("o1", "o3", "o4", "gpt-5")
+"""The vendor's models that refuse `max_tokens`."""
 
 
 class OpenAIChat:
@@ -68,11 +71,16 @@ class OpenAIChat:
         return {**ask.body, "stream_options": {**options, "include_usage": True}}
 
     def clamp(self, body: dict[str, Any], limit: int) -> dict[str, Any]:
-        """Newer models of the vendor know max_completion_tokens alone, and many other servers max_tokens alone."""
-        lowered = {name: limit for name in BOUNDS if type(body.get(name)) is int and body[name] > limit}
-        if all(body.get(name) is None for name in BOUNDS[:2]):
-            name = body["model"].rpartition("/")[2]
-            is_newer = "reasoning_effort" in body or name.startswith(NEWER_MODELS)
+        """A copy that asks for at most `limit` output tokens a choice; the same object where it does already.
+
+        Where the caller gave no bound there are two names for it: the vendor's newer models refuse `max_tokens`, and many other
+        servers pass over `max_completion_tokens`, which they do not know. So it depends on what is asked for.
+        """
+        names = (*_BOUNDS, "min_tokens")
+        lowered = {name: limit for name in names if type(bound := body.get(name)) is int and bound > limit}
+        if all(body.get(name) is None for name in _BOUNDS):
+            model = str(body.get("model")).rpartition("/")[2]
+            is_newer = "max_completion_tokens" in body or "reasoning_effort" in body or model.startswith(_NEWER_MODELS)
             lowered["max_completion_tokens" if is_newer else "max_tokens"] = limit
         return {**body, **lowered} if lowered else body
 
@@ -83,9 +91,11 @@ class OpenAIChat:
         return ChatEditor(edits, choices=ask.body.get("n") or 1)
 
     def edit(self, answer: bytes, edits: Edits) -> tuple[bytes, bool]:
+        """A whole answer with its texts edited, and whether a filter cut it."""
         return edited(answer, edits)
 
     def shorten(self, answer: bytes, limit: int) -> tuple[bytes, Usage] | None:
+        """A whole answer cut to `limit` output tokens a choice; None: it is not longer, or reports no usage."""
         return shortened(answer, limit)
 
     def usage(self, answer: bytes) -> Usage | None:

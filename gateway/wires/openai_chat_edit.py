@@ -1,222 +1,162 @@
-"""Rewriting the texts of chat completions and completions, as they stream and whole, and cutting whole ones short."""
+"""Rewriting the texts of chat completion chunks as they stream, and of text completion chunks. See `edit` for the rules.
+
+What spells a changed text token by token (`logprobs`, vLLM's `token_ids`) is taken off with it.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Hashable
-from typing import Any
+from collections.abc import Hashable
+from typing import Any, NamedTuple
 
-import orjson
+from gateway.wires.base import Edits
+from gateway.wires.edit import StreamEditor
+from gateway.wires.lenient import dumps
+from gateway.wires.openai_chat_texts import TOKENS, delta, says_more, slots, text_slots
+from gateway.wires.sse import Event, with_data
 
-from gateway.values import Usage
-from gateway.wires.base import Edits, Stage
-from gateway.wires.edit import StreamEditor, one_text
-from gateway.wires.openai_chat_stream import Counts
-from gateway.wires.shorten import Allowance
-from gateway.wires.sse import Event
-
-TEXTS = ("content", "refusal")
-THOUGHTS = ("reasoning_content", "reasoning")
-_KNOWN = (*TEXTS, *THOUGHTS, "tool_calls", "function_call", "reasoning_details")
-_CONTENT = re.compile(rb'"(?:content|text)": ?"((?:[^"\\]|\\.)*)"')
-_UNUSUAL = (b'"reasoning', b'"refusal":"', b'"tool_calls"', b'"function_call"', b'"finish_reason":"', b'"finish_reason": "')
+_ENVELOPE_NOT = ("choices", "usage", "obfuscation", "error")
 
 
-def _one(value: dict[str, Any]) -> bytes:
-    return b"data: " + orjson.dumps(value) + b"\n\n"
+class _Seen(NamedTuple):
+    """What came of one choice."""
+
+    is_changed: bool
+    says: bool
+    """It says something beside texts: a role that is new, the head of a call, an end."""
+    has_text: bool
+    """Text of it is left."""
+    alone: tuple[Hashable, str, str] | None
+    """The channel, key and text of the one text that is all it said; None: it said more, or nothing."""
 
 
 class ChatEditor(StreamEditor):
-    """An `Editor` of chunks. `is_text`: of completions, whose choices have a `text` and no delta."""
+    """An `Editor` of chunks."""
+
+    __slots__ = ("_choices", "_is_text", "_envelope", "_told", "_ended", "_has_usage", "_is_over")
 
     def __init__(self, edits: Edits, *, choices: int, is_text: bool = False) -> None:
+        """`is_text`: of text completions, whose choices have a `text` and no delta."""
         super().__init__(edits)
-        self._is_single = choices == 1
+        self._choices = choices
         self._is_text = is_text
-        self._chunk: dict[str, Any] = {}
-        """The envelope of the last chunk that was decoded."""
+        self._envelope: dict[str, Any] = {}
+        """Of the last chunk that was decoded."""
+        self._told: set[int] = set()
+        """Choices whose role has been told."""
+        self._ended: set[int] = set()
+        """Choices that the client has seen end."""
+        self._has_usage = False
+        """Usage has been told since the cut."""
+        self._is_over = False
 
-    def _passes(self, events: bytes) -> bool:
-        # A name with its quotes can't stand in a JSON string unescaped: what is not found is not there.
-        if not self._is_single or any(mark in events for mark in _UNUSUAL):
-            return False
-        found: list[bytes] = _CONTENT.findall(events)
-        if not found or len(found) != events.count(b'"choices"') or not self._chunk:
-            return False
-        channel = (0, "content")
-        if channel not in self._stages:
-            self._stages[channel] = self._edits.text()
-        stage = self._stages[channel]
-        if stage is None:
-            return True
-        text = one_text(b"".join(found))
-        return text is not None and stage.passes(text)
-
-    def _rewrite(self, piece: bytes, event: Event, value: dict[str, Any]) -> bytes:
+    def _edit(self, piece: bytes, event: Event, value: dict[str, Any] | None) -> bytes:
+        if value is None:
+            if event.data.startswith(b"[DONE]"):  # as SDKs do
+                held = self.flush()
+                self._is_over = not self.is_cut
+                return held + piece if self._is_over else held
+            return piece if event.name == "error" else b""
         choices = value.get("choices")
-        if type(choices) is not list or not choices or value.get("error"):
+        if type(choices) is not list or not choices:
             return piece
-        self._chunk = {name: item for name, item in value.items() if name not in ("choices", "usage")}
-        before: list[bytes] = []
-        is_changed = is_said = False
+        self._envelope = {name: item for name, item in value.items() if name not in _ENVELOPE_NOT}
+        held_back: list[bytes] = []
+        seen = [self._choice(choice, held_back) for choice in choices if type(choice) is dict]
+        says = bool(value.get("usage") or value.get("error")) or any(each.says for each in seen)
+        if len(seen) == 1 and not says and (alone := seen[0].alone) is not None:
+            self._learn(alone[0], piece, alone[1], alone[2])
+        if any(each.is_changed for each in seen):
+            keeps = says or any(each.has_text for each in seen)
+            piece = with_data(piece, dumps(value)) if keeps else b""
+        return b"".join([*held_back, piece])
+
+    def _choice(self, choice: dict[str, Any], held_back: list[bytes]) -> _Seen:
+        """Edit one choice in place. What its end lets go is added to `held_back`."""
+        index = _index(choice)
+        said = choice if self._is_text else choice.get("delta")
+        if type(said) is not dict:
+            said = {}
+        found = list(text_slots(said) if self._is_text else slots(said))
+        alone = None
+        if len(found) == 1 and found[0].holder is said and not any(choice.get(name) for name in TOKENS):
+            alone = ((index, *found[0].name), found[0].key, found[0].text)
+        is_changed = has_text = False
+        for slot in found:
+            slot.holder[slot.key] = new = self._through((index, *slot.name), slot.kind, slot.text)
+            is_changed, has_text = is_changed or new != slot.text, has_text or bool(new)
+        says = not self._is_text and says_more(said)
+        if said.get("role") and index not in self._told:
+            says = True
+            _note(self._told, index, most=self._choices)
+        if choice.get("finish_reason"):
+            says = True
+            is_changed = self._finish(index, choice, said, held_back) or is_changed
+        if is_changed:
+            for name in TOKENS:
+                if choice.get(name):
+                    choice[name] = None
+        return _Seen(is_changed, says, has_text, alone)
+
+    def _finish(self, index: int, choice: dict[str, Any], said: dict[str, Any], held_back: list[bytes]) -> bool:
+        """The choice ends: its channels are flushed. False: nothing changed."""
+        ends = [channel for channel in self._stages if type(channel) is tuple and channel[0] == index]
+        rests = [(channel, rest) for channel in ends if (rest := self._flushed(channel))]
+        is_changed = self.is_cut
+        if rests and said and (self._is_text or any(slots(said))):
+            # What is said together with the end comes before what was held back, so it leaves by an event of its own.
+            held_back.append(self._chunk(index, {"text": said["text"]} if self._is_text else {"delta": dict(said)}))
+            choice |= self._nothing()
+            is_changed = True
+        held_back += [self._held(channel, rest) for channel, rest in rests]
+        if self.is_cut:
+            choice["finish_reason"] = "content_filter"
+        _note(self._ended, index, most=self._choices)
+        return is_changed
+
+    def _end(self, piece: bytes, event: Event, value: dict[str, Any] | None) -> bytes:
+        # An upstream may end its stream without having ended its choices: then its end is not the client's.
+        is_ended = len(self._ended) >= self._choices
+        if value is None:
+            if self._is_over or not is_ended or not event.data.startswith(b"[DONE]"):
+                return b""
+            self._is_over = True
+            return piece
+        choices = value.get("choices")
+        if type(choices) is not list or value.get("error") or self._is_over:
+            return b""
+        ends: list[dict[str, Any]] = []
         for choice in choices:
-            if type(choice) is not dict:
-                continue
-            index = choice.get("index", 0)
-            written = choice if self._is_text else choice.get("delta")
-            if type(written) is dict:
-                changed, said = self._delta(index, written)
-                is_changed, is_said = is_changed or changed, is_said or said
-            if choice.get("finish_reason") is not None:
-                is_said = True
-                if self.is_cut:
-                    choice["finish_reason"] = None  # it is ended otherwise
-                    is_changed = True
-                else:
-                    before += [self._closing(channel) for channel in self._of(index)]
-                    if self.is_cut:
-                        return b"".join(before)
-        if not is_changed:
-            return b"".join([*before, piece]) if any(before) else piece
-        if not is_said and value.get("usage") is None:
-            return b"".join(before)
-        return b"".join([*before, _one(value)])
+            if type(choice) is dict and choice.get("finish_reason") and (index := _index(choice)) not in self._ended:
+                _note(self._ended, index, most=self._choices)
+                nulls = {"logprobs": None} if "logprobs" in choice else {}
+                ends.append({"index": index, **self._nothing(), **nulls, "finish_reason": "content_filter"})
+        tells_usage = bool(value.get("usage")) and not self._has_usage and (is_ended or bool(ends))
+        if not ends and (choices or not tells_usage):
+            return b""
+        self._has_usage = self._has_usage or tells_usage
+        value["choices"] = ends
+        return with_data(piece, dumps(value))
 
-    def _of(self, index: Any) -> list[Hashable]:
-        return [channel for channel in self._stages if type(channel) is tuple and channel[0] == index]
-
-    def _delta(self, index: Any, delta: dict[str, Any]) -> tuple[bool, bool]:
-        """(something changed, something is said)."""
-        is_changed = False
-        is_said = not self._is_text and any(
-            value not in (None, "", [], {}) for name, value in delta.items() if name not in _KNOWN
-        )
-        for name in ("text",) if self._is_text else (*TEXTS, *THOUGHTS):
-            text = delta.get(name)
-            if type(text) is str and text:
-                make = self._edits.reasoning if name in THOUGHTS else self._edits.text
-                made = self._through((index, "content" if name == "text" else name), make, text)
-                delta[name] = made
-                is_changed, is_said = is_changed or made != text, is_said or bool(made)
-        for key, call in _functions(delta):
-            is_said = is_said or bool(call.get("name"))
-            text = call.get("arguments")
-            if type(text) is str and text:
-                made = self._through((index, key), self._edits.arguments, text)
-                call["arguments"] = made
-                is_changed, is_said = is_changed or made != text, is_said or bool(made)
-        if is_changed and isinstance(delta.get("reasoning_details"), list):
-            del delta["reasoning_details"]  # some servers say the same once more
-        return is_changed, is_said
-
-    def _closing(self, channel: Hashable) -> bytes:
-        text = self._flushed(channel)
+    def _held(self, channel: Hashable, text: str) -> bytes:
         if not text or type(channel) is not tuple:
             return b""
-        index, kind = channel
-        choice: dict[str, Any] = {"index": index, "logprobs": None, "finish_reason": None}
-        if self._is_text:
-            choice["text"] = text
-        elif type(kind) is int:
-            choice["delta"] = {"tool_calls": [{"index": kind, "function": {"arguments": text}}]}
-        elif kind == "function":
-            choice["delta"] = {"function_call": {"arguments": text}}
-        else:
-            choice["delta"] = {kind: text}
-        return _one({**self._chunk, "choices": [choice]})
+        index, field, place = channel
+        return self._chunk(index, {"text": text} if self._is_text else {"delta": delta((field, place), text)})
+
+    def _chunk(self, index: int, says: dict[str, Any]) -> bytes:
+        choice = {"index": index, **says, "logprobs": None, "finish_reason": None}
+        return b"data: %b\n\n" % dumps({**self._envelope, "choices": [choice]})
+
+    def _nothing(self) -> dict[str, Any]:
+        return {"text": ""} if self._is_text else {"delta": {}}
 
 
-def _functions(message: dict[str, Any]) -> list[tuple[Hashable, dict[str, Any]]]:
-    """The calls of tools in a message or a delta: (index or "function", its function)."""
-    found: list[tuple[Hashable, dict[str, Any]]] = []
-    calls = message.get("tool_calls")
-    for place, call in enumerate(calls if type(calls) is list else ()):
-        if type(call) is dict and type(call.get("function")) is dict:
-            found.append((call.get("index", place), call["function"]))
-    if type(message.get("function_call")) is dict:
-        found.append(("function", message["function_call"]))
-    return found
+def _index(choice: dict[str, Any]) -> int:
+    index = choice.get("index")
+    return index if type(index) is int else 0
 
 
-def edited(answer: bytes, edits: Edits) -> tuple[bytes, bool]:
-    """A whole answer with its texts edited, and whether a filter cut it."""
-    value = _answer(answer)
-    if value is None:
-        return answer, False
-    is_changed = is_cut = False
-    for choice in value["choices"]:
-        for holder, name, make in _texts(choice, edits):
-            stage = make()
-            if stage is None:
-                continue
-            text = holder[name]
-            holder[name] = edits.whole(stage, text)
-            is_changed = is_changed or holder[name] != text
-            if stage.is_cut:
-                is_cut = True
-                choice["finish_reason"] = "content_filter"
-    return (orjson.dumps(value), is_cut) if is_changed or is_cut else (answer, False)
-
-
-def shortened(answer: bytes, limit: int) -> tuple[bytes, Usage] | None:
-    """A whole answer that reports more than `limit` output tokens a choice, cut to them."""
-    value = _answer(answer)
-    counts = Counts()
-    if value is None or not counts.take(value.get("usage")) or counts.output is None:
-        return None
-    choices = value["choices"]
-    most = limit * len(choices)
-    if counts.output <= most:
-        return None
-    for choice in choices:
-        holders = [(holder, name) for holder, name, _ in _texts(choice, None)]
-        holders.sort(key=lambda one: one[1] not in THOUGHTS)  # it was written first
-        allowance = Allowance([holder[name] for holder, name in holders], counts.output // len(choices), limit)
-        for holder, name in holders:
-            holder[name] = allowance.cut(holder[name])
-        choice["finish_reason"] = "length"
-    usage = value["usage"]
-    usage["completion_tokens"] = counts.output = most
-    usage["total_tokens"] = most + (counts.input or 0)
-    details = usage.get("completion_tokens_details")
-    if type(details) is dict and type(reasoning := details.get("reasoning_tokens")) is int:
-        details["reasoning_tokens"] = min(reasoning, most)
-    return orjson.dumps(value), counts.usage(is_final=True)
-
-
-def _answer(answer: bytes) -> dict[str, Any] | None:
-    try:
-        value = orjson.loads(answer)
-    except orjson.JSONDecodeError:
-        return None
-    if type(value) is not dict or type(value.get("choices")) is not list or not value["choices"]:
-        return None
-    return value if all(type(choice) is dict for choice in value["choices"]) else None
-
-
-Make = Callable[[], Stage | None]
-
-
-def _no_stage() -> Stage | None:
-    return None
-
-
-def _texts(choice: dict[str, Any], edits: Edits | None) -> list[tuple[dict[str, Any], str, Make]]:
-    """Each text of a choice: what holds it, its name there, and what makes its stage."""
-    shown: Make = _no_stage if edits is None else edits.text
-    thought: Make = _no_stage if edits is None else edits.reasoning
-    called: Make = _no_stage if edits is None else edits.arguments
-    found: list[tuple[dict[str, Any], str, Make]] = []
-    if type(choice.get("text")) is str:
-        found.append((choice, "text", shown))
-    message = choice.get("message")
-    if type(message) is not dict:
-        return found
-    found += [(message, name, thought) for name in THOUGHTS if type(message.get(name)) is str]
-    found += [(message, name, shown) for name in TEXTS if type(message.get(name)) is str]
-    parts = message.get("content")
-    for part in parts if type(parts) is list else ():
-        if type(part) is dict and type(part.get("text")) is str:
-            found.append((part, "text", shown))
-    found += [(call, "arguments", called) for _, call in _functions(message) if type(call.get("arguments")) is str]
-    return found
+def _note(indexes: set[int], index: int, *, most: int) -> None:
+    """Bounded: the upstream names them."""
+    if len(indexes) < most:
+        indexes.add(index)

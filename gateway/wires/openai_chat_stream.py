@@ -17,10 +17,11 @@ import orjson
 
 from gateway.values import Usage
 from gateway.wires.base import CutReason
-from gateway.wires.fields import CHOICES_MAX, text_bytes, tokens
+from gateway.wires.fields import CHOICES_MAX, text_bytes
 from gateway.wires.follow import Follower
-from gateway.wires.openai_chat_ending import closed
-from gateway.wires.sse import BOM, Event, parse
+from gateway.wires.lenient import dumps
+from gateway.wires.openai_chat_usage import Counts, usage_of
+from gateway.wires.sse import Event, parse, with_data
 
 # Cutting this out of an event by its bytes is safe: inside a JSON string every quote is escaped, and an escaped one has a
 # backslash before it where this has a comma. A quote that ends a string is followed by `,`, `:`, `}` or `]`, never by a
@@ -30,45 +31,19 @@ _NULL_USAGE_SPACED = b', "usage": null'
 _UNFINISHED = b'"finish_reason":null'
 _UNFINISHED_SPACED = b'"finish_reason": null'
 _LINE_BREAKS = b"\r\n"
-
-
-class Counts:
-    """The latest believable counts of an upstream."""
-
-    __slots__ = ("input", "cached", "output")
-
-    def __init__(self) -> None:
-        self.input: int | None = None
-        self.cached = 0
-        self.output: int | None = None
-
-    def take(self, report: Any) -> bool:
-        """Take over what `report` says. False: it is no report."""
-        if type(report) is not dict:
-            return False
-        prompt, completion = tokens(report.get("prompt_tokens")), tokens(report.get("completion_tokens"))
-        if prompt is None and completion is None:
-            return False
-        self.input = self.input if prompt is None else prompt
-        self.output = self.output if completion is None else completion
-        details = report.get("prompt_tokens_details")
-        cached = tokens(details.get("cached_tokens")) if type(details) is dict else None
-        self.cached = self.cached if cached is None else cached
-        return True
-
-    def usage(self, *, is_final: bool) -> Usage:
-        """As usage; complete only when it is final and nothing that is charged is missing."""
-        is_complete = is_final and self.input is not None and self.output is not None
-        whole = self.input or 0
-        return Usage(whole, min(self.cached, whole), 0, self.output or 0, is_complete)
+_SCALARS = (str, int, float, bool, type(None))
+_OWN = ("usage", "obfuscation", "error")
+"""What a chunk says for itself alone."""
 
 
 class ChatReader(Follower):
     """A `StreamReader` of chat completion chunks."""
 
+    _object = "chat.completion.chunk"
+
     __slots__ = (
         *("_hides", "_choices", "_ended", "_counts", "_is_stale", "_unfinished", "_null_usage", "_is_common"),
-        *("_chunk", "_says_null"),
+        *("_envelope_fields", "_says_null"),
     )
 
     def __init__(self, *, hides_usage: bool, choices: int) -> None:
@@ -84,9 +59,10 @@ class ChatReader(Follower):
         """How this stream's chunks write that they report no usage; b"": they leave it out."""
         self._is_common = False
         """Content chunks say "unfinished" once and have two lines, as nearly all servers' do."""
-        self._chunk: dict[str, Any] = {}
-        """The envelope of this stream's chunks, for the ending."""
+        self._envelope_fields: dict[str, Any] = {}
+        """Of this stream's chunks (id, created, model, ...), for the ending; {}: none has come."""
         self._says_null = False
+        """Chunks say that they report no usage."""
 
     def _ordinary(self, head: bytes) -> bytes | None:
         if not self._is_common:
@@ -148,9 +124,11 @@ class ChatReader(Follower):
         choices = chunk.get("choices")
         if type(choices) is not list:
             choices = []
-        if choices and not self._chunk:
-            self._chunk = {name: value for name, value in chunk.items() if name not in ("choices", "usage")}
-            self._says_null = b'"usage"' in written
+        if choices and not self._envelope_fields:
+            self._envelope_fields = {
+                name: value for name, value in chunk.items() if type(value) in _SCALARS and name not in _OWN
+            }
+            self._says_null = "usage" in chunk
         size = self._note_choices(choices)
         if size:
             self._note_content(piece, size)
@@ -171,16 +149,35 @@ class ChatReader(Follower):
             return piece[: len(piece) - len(piece.lstrip(_LINE_BREAKS))]  # what stood before the event stays
         del chunk["usage"]
         try:
-            return _with_data(piece, orjson.dumps(chunk))
+            return with_data(piece, orjson.dumps(chunk))
         except orjson.JSONEncodeError:  # orjson reads deeper nesting than it writes
             return piece
 
     def ending(self, reason: CutReason, usage: Usage) -> bytes:
-        """A finish reason for every choice that has none, usage where it was asked for, `[DONE]`."""
-        null = self._says_null and not self._hides
-        open_choices = [index for index in range(self._choices) if reason == "filter" or index not in self._ended]
+        """A finish reason for every choice that has none, usage where it was asked for, `[DONE]`.
+
+        What a filter cut off may have held the upstream's own ends: then every choice is ended, and the editor, which knows
+        what the client has been given, takes off what would be said twice.
+        """
         self.is_finished = True
-        return closed(self._chunk, open_choices, self._nothing(), reason, None if self._hides else usage, says_null=null)
+        envelope = self._envelope_fields or {"id": "chatcmpl-0", "object": self._object, "created": 0, "model": ""}
+        null = {"usage": None} if self._says_null and not self._hides else {}
+        finish = {"logprobs": None, "finish_reason": "length" if reason == "length" else "content_filter"}
+        chunks: list[dict[str, Any]] = [
+            {**envelope, "choices": [{"index": index, **self._nothing(), **finish}], **null}
+            for index in range(self._choices)
+            if reason == "filter" or index not in self._ended
+        ]
+        if not self._hides:
+            chunks.append({**envelope, "choices": [], "usage": usage_of(usage)})
+        return b"".join([*(b"data: %b\n\n" % dumps(chunk) for chunk in chunks), b"data: [DONE]\n\n"])
+
+    def _mark(self) -> Any:
+        return super()._mark(), frozenset(self._ended)
+
+    def _undo(self, mark: Any) -> None:
+        super()._undo(mark[0])
+        self._ended = set(mark[1])
 
     def _nothing(self) -> dict[str, Any]:
         """What a choice says that says nothing more."""
@@ -273,17 +270,3 @@ def _content(choice: dict[str, Any]) -> int:
 
 def _function(function: Any) -> int:
     return text_bytes(function.get("name")) + text_bytes(function.get("arguments")) if type(function) is dict else 0
-
-
-def _with_data(piece: bytes, data: bytes) -> bytes:
-    """The event with other data: its other lines, its line ends and its blank line as they were."""
-    lines: list[bytes] = []
-    is_written = False
-    for line in piece.splitlines(keepends=True):
-        text = line.rstrip(_LINE_BREAKS)
-        if text.removeprefix(BOM).partition(b":")[0] != b"data":
-            lines.append(line)
-        elif not is_written:
-            is_written = True
-            lines.append(b"data: " + data + line[len(text) :])
-    return b"".join(lines)

@@ -1,4 +1,8 @@
-"""Wires whose answers are no text: no stream, no output tokens, nothing to edit or to cut. Embeddings, moderations, counts."""
+"""What wires have in common whose answers are no text of a model's: nothing is streamed, edited or cut, and no output tokens
+are made. Embeddings, moderations, token counts, batches, speech and images say in files of their own what differs.
+
+Distrusted: an answer that is not what it should be reports no usage; nothing here raises over one.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +11,19 @@ from typing import Any
 import orjson
 
 from gateway.values import Ask, Extent, Usage
-from gateway.wires import fields, media
-from gateway.wires.base import BadField, Editor, Edits, Judged, StreamReader
-from gateway.wires.openai_completions import prompts_of
+from gateway.wires import fields
+from gateway.wires.base import BadField, Editor, Edits, StreamReader
 
+COUNTS = frozenset(("openai.count", "anthropic.count"))
+"""Wires that ask how many tokens a request would have."""
 COUNTED = Extent(requests=0, counts=1)
 """A token count is no request: it has a meter of its own."""
 NOTHING = Usage(0, 0, 0, 0, is_complete=True)
-_TAIL_BYTES = 4096
-"""Usage stands at the end of an answer; embeddings of megabytes are not parsed for it."""
+"""Of a token count: what is counted is read by no model."""
 
 
 class Plain:
-    """A `Wire` less `judge` and what its usage is."""
+    """A `Wire` less `judge`."""
 
     name = ""
     family = "openai"
@@ -27,16 +31,18 @@ class Plain:
     charges_quote = False
 
     def rewrite(self, ask: Ask) -> dict[str, Any]:
+        """The body itself."""
         return ask.body
 
     def clamp(self, body: dict[str, Any], limit: int) -> dict[str, Any]:
+        """There is no output to bound."""
         return body
 
     def reader(self, ask: Ask) -> StreamReader:
-        raise TypeError("this wire has no streams")
+        raise TypeError(f"{self.name} has no streams")  # `judge` lets none in
 
     def editor(self, ask: Ask, edits: Edits) -> Editor:
-        raise TypeError("this wire has no streams")
+        return Untouched()
 
     def edit(self, answer: bytes, edits: Edits) -> tuple[bytes, bool]:
         return answer, False
@@ -45,88 +51,53 @@ class Plain:
         return None
 
     def usage(self, answer: bytes) -> Usage | None:
+        """None: answers report none, and the estimate is charged."""
         return None
 
 
-class OpenAIEmbeddings(Plain):
-    """https://platform.openai.com/docs/api-reference/embeddings/create"""
+class Untouched:
+    """An `Editor` of streams without text."""
 
-    name = "openai.embeddings"
+    is_cut = False
 
-    def judge(self, body: dict[str, Any]) -> Judged:
-        _, tokens, token_bytes = prompts_of(body, "input")
-        return Judged(fields.model(body), token_bytes, tokens, 0, 1, False, False, fields.end_user(body, "user"))
+    def feed(self, events: bytes) -> bytes:
+        return events
 
-    def usage(self, answer: bytes) -> Usage | None:
-        at = answer.rfind(b'"usage"', max(0, len(answer) - _TAIL_BYTES))
-        report: Any = None
-        if at >= 0:
-            begin, end = answer.find(b"{", at), answer.find(b"}", at)
-            try:
-                report = orjson.loads(answer[begin : end + 1])
-            except orjson.JSONDecodeError:
-                report = None
-        if type(report) is not dict:
-            try:
-                value = orjson.loads(answer)
-            except orjson.JSONDecodeError:
-                return None
-            report = value.get("usage") if type(value) is dict else None
-        count = fields.tokens(report.get("prompt_tokens")) if type(report) is dict else None
-        return None if count is None else Usage(count, 0, 0, 0, is_complete=True)
+    def flush(self) -> bytes:
+        return b""
 
 
-class OpenAIModerations(Plain):
-    """https://platform.openai.com/docs/api-reference/moderations/create. Answers tell no usage: the estimate is charged."""
-
-    name = "openai.moderations"
-    DEFAULT_MODEL = "omni-moderation-latest"
-
-    def judge(self, body: dict[str, Any]) -> Judged:
-        model = fields.model(body) if body.get("model") is not None else self.DEFAULT_MODEL
-        given = body.get("input")
-        if type(given) is not str and (type(given) is not list or not given):
-            raise BadField("input", "input: must be a text, or a list of texts or of parts.")
-        found = media.NONE
-        if type(given) is list and all(type(part) is dict for part in given):
-            found = media.openai([{"role": "user", "content": given}])
-        return Judged(model, found.base64_bytes, found.tokens, 0, 1, False, False, "")
+def refuse_stream(body: dict[str, Any]) -> None:
+    """Raises BadField for a request that asks for a stream where there is none: its answer would not be understood."""
+    if fields.boolean(body, "stream"):
+        raise BadField("stream", "stream: answers of this endpoint are not streamed: leave it out.")
 
 
-class OpenAICount(Plain):
-    """`/v1/responses/input_tokens`: how many tokens a responses request would have."""
+def reported(answer: bytes) -> dict[str, Any] | None:
+    """The `usage` of an answer; None where it has none. Vectors and images before it, megabytes of them, are not parsed.
 
-    name = "openai.count"
-
-    def judge(self, body: dict[str, Any]) -> Judged:
-        return Judged(fields.model(body), 0, 0, 0, 1, False, False, "", COUNTED)
-
-    def usage(self, answer: bytes) -> Usage | None:
-        return NOTHING
-
-
-class AnthropicCount(Plain):
-    """https://docs.anthropic.com/en/api/messages-count-tokens"""
-
-    name = "anthropic.count"
-    family = "anthropic"
-
-    def judge(self, body: dict[str, Any]) -> Judged:
-        found = media.anthropic(fields.messages(body))
-        return Judged(fields.model(body), found.base64_bytes, found.tokens, 0, 1, False, False, "", COUNTED)
-
-    def usage(self, answer: bytes) -> Usage | None:
-        """What is counted is not read by a model: no input tokens are charged."""
-        return NOTHING
-
-
-COUNTS = frozenset((OpenAICount.name, AnthropicCount.name))
+    What follows the last such name must close one object and no more: else it is no field of the answer itself, and all of
+    the answer is parsed. No text can pass for the name: the quotes of a text are escaped.
+    """
+    at = answer.rfind(b'"usage"')
+    if at < 0:
+        return None
+    value = _parsed(b"{" + answer[at:])
+    if value is None and answer.find(b'"usage"') != at:
+        value = _parsed(answer)
+    usage = value.get("usage") if value is not None else None
+    return usage if type(usage) is dict else None
 
 
 def counted(answer: bytes) -> int | None:
-    """The tokens that a count tells, by which estimates are learned; None: it tells none."""
+    """The tokens that the answer to a token count tells; None: it tells none."""
+    value = _parsed(answer)
+    return fields.tokens(value.get("input_tokens")) if value is not None else None
+
+
+def _parsed(answer: bytes) -> dict[str, Any] | None:
     try:
         value = orjson.loads(answer)
     except orjson.JSONDecodeError:
         return None
-    return fields.tokens(value.get("input_tokens")) if type(value) is dict else None
+    return value if type(value) is dict else None
