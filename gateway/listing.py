@@ -75,6 +75,20 @@ async def check_owned(ask: Ask, caller: Caller, house: House) -> None:
             item = item.get("id")
         if item is not None:
             await _check_owner(str(item), caller, house, field)
+    if refers_to_items(ask.body.get("input")):
+        # Whose an item is, only its answer tells, and that is not said here.
+        message = "input: items are not taken by reference here; send them whole, or give previous_response_id."
+        raise Refusal("invalid_request", message, status=400, param="input", code="item_not_found", reason="not_the_owner")
+
+
+def refers_to_items(given: object) -> bool:
+    """Whether an input names kept items instead of saying them; the API lets their type be left out."""
+    if type(given) is not list:
+        return False
+    return any(
+        type(item) is dict and (item.get("type") == "item_reference" or (item.get("type") is None and "role" not in item))
+        for item in given
+    )
 
 
 async def _check_owner(item: str, caller: Caller, house: House, param: str | None = None) -> None:
