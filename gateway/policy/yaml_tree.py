@@ -81,6 +81,9 @@ def read_tree(data: bytes, file: str, mistakes: list[Mistake]) -> Node | None:
     return builder.root
 
 
+_TOO_DEEP = f"nested deeper than {DEPTH_MAX} levels"
+
+
 class _Unreadable(Exception):
     def __init__(self, mark: Any, message: str) -> None:
         super().__init__(message)
@@ -94,6 +97,8 @@ def _explain(error: yaml.MarkedYAMLError, text: str) -> str:
         return 'a word that begins with `*` is an alias to YAML: put the glob in quotes, as in "*-mini"'
     if at == "\t":
         return "a tab cannot indent YAML: use spaces"
+    if "nesting depth" in (error.problem or ""):  # the parser's own bound, where it looks far ahead of what it has told us
+        return _TOO_DEEP
     context = f" ({error.context})" if error.context else ""
     return f"this is not YAML: {error.problem}{context}"
 
@@ -137,7 +142,7 @@ class _Builder:
             self._place(node, mark)
             self._frames.append(_Frame(node))
             if len(self._frames) > DEPTH_MAX:
-                raise _Unreadable(mark, f"nested deeper than {DEPTH_MAX} levels")
+                raise _Unreadable(mark, _TOO_DEEP)
         elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
             self._frames.pop()
         elif isinstance(event, yaml.AliasEvent):
