@@ -118,7 +118,7 @@ async def _serve(
     wire, settings = WIRES[endpoint.wire], house.settings
     ask = entry.ask = await read(request, wire, limit_bytes=settings.body_limit_bytes, timeout_s=settings.body_timeout)
     entry.timings.mark("read")
-    known = admit.admission(caller, ask.model, policy)
+    known = admit.admission(caller, ask.model, endpoint.name, policy, house.store_now_us())
     ask, limit, dropped = curb(ask, wire, known.effective.output, known.effective.rule.max_output_tokens)
     if ask.wire == KEEPS_ANSWERS:
         await listing.check_owned(ask, caller, house)

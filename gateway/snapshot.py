@@ -11,9 +11,8 @@ from gateway.budgets.limits import LinePlan, plan_lines
 from gateway.budgets.meters import Terms
 from gateway.output.edits import Compiled, compile_output
 from gateway.output.watermark import Marked, mark_of
-from gateway.policy.globs import matcher
 from gateway.policy.model import Policy, Watermark
-from gateway.policy.resolve import Effective, resolve
+from gateway.policy.resolve import Effective, Levels, allows_endpoint, allows_model, levels_of, resolve
 from gateway.values import Caller
 
 PLANS_MAX = 20_000
@@ -42,22 +41,28 @@ class Snapshot:
         self.callers: dict[str, Caller] = {}
         """Who sent a credential header's value, for `identify`: good ones only."""
         self._marks: dict[tuple[str, Watermark], Marked] = {}
-        self._admissions: dict[tuple[str, str], Admission] = {}
+        self._admissions: dict[tuple[str, str, str | None], Admission] = {}
+        self._uses: dict[tuple[str, str], bool] = {}
 
-    def admission(self, caller: Caller, model: str) -> Admission:
-        """Key ids are unique in a deployment, so they stand for the whole caller."""
-        known = self._admissions.get((caller.key_id, model))
-        if known is None:
-            known = self._work_out(caller, model)
+    def admission(self, caller: Caller, model: str, endpoint: str | None, now_us: int) -> Admission:
+        """What holds at `now_us` of the store's clock. `endpoint` None: whatever the endpoint.
+
+        Key ids are unique in a deployment, so they stand for the whole caller.
+        """
+        known = self._admissions.get((caller.key_id, model, endpoint))
+        if known is None or now_us >= known.effective.changes_at_us:
+            known = self._work_out(caller, model, endpoint, now_us)
             if len(self._admissions) >= PLANS_MAX:
                 self._admissions.clear()
-            self._admissions[caller.key_id, model] = known
+            self._admissions[caller.key_id, model, endpoint] = known
         return known
 
-    def _work_out(self, caller: Caller, model: str) -> Admission:
+    def _work_out(self, caller: Caller, model: str, endpoint: str | None, now_us: int) -> Admission:
+        organisation, tenant, key_id, _ = caller
         effective = resolve(
-            self.policy, organisation=caller.organisation, tenant=caller.tenant, key_id=caller.key_id, model=model
-        )
+            self.policy, organisation=organisation, tenant=tenant, key_id=key_id,
+            model=model, endpoint=endpoint, now_us=now_us,
+        )  # fmt: skip
         terms = Terms(effective.rule.price, effective.counts_cached_input)
         plan = plan_lines(effective.budgets, caller, model, secret=self.secret)
         watermark = effective.output.watermark
@@ -72,12 +77,18 @@ class Snapshot:
         return mark
 
     def may_use(self, caller: Caller, endpoint: str) -> bool:
-        """Whether the caller's plan names an endpoint."""
-        return bool(matcher(self.policy.plans[caller.plan].endpoints)(endpoint))
+        """Whether every level of the caller's policy allows an endpoint (one of `endpoints.TABLE`'s names)."""
+        may = self._uses.get((caller.key_id, endpoint))
+        if may is None:
+            may = self._uses[caller.key_id, endpoint] = allows_endpoint(self._levels(caller), endpoint)
+        return may
 
     def may_ask_for(self, caller: Caller, model: str) -> bool:
-        """Whether the caller's plan names a model."""
-        return bool(matcher(self.policy.plans[caller.plan].models)(model))
+        """Whether every level of the caller's policy allows a model."""
+        return allows_model(self._levels(caller), model)
+
+    def _levels(self, caller: Caller) -> Levels:
+        return levels_of(self.policy, organisation=caller.organisation, tenant=caller.tenant, key_id=caller.key_id)
 
 
 class Policies:

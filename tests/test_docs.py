@@ -210,6 +210,7 @@ def flow(mapping: dict[str, str]) -> str:
 
 
 PRICE = "{input: 1 USD / 1M tokens, output: 2 USD / 1M tokens}"
+GENERAL = "{name: general, meter: requests, limit: 9, per: minute}"
 TENANT = "{version: 1, organisations: {acme: {}}, plans: {free: {}}, tenants: {t: %s}}"
 SECTIONS: dict[str, tuple[str, dict[str, str]]] = {
     "Top level": ("%s", {"version": "1"}),
@@ -220,14 +221,20 @@ SECTIONS: dict[str, tuple[str, dict[str, str]]] = {
         {"input": "1 USD / 1M tokens", "output": "2 USD / 1M tokens"},
     ),
     "`organisations.NAME`": ("{version: 1, organisations: {o: %s}}", {}),
-    "`plans.NAME`": ("{version: 1, plans: {p: %s}}", {}),
+    "`plans.NAME`": ("{version: 1, plans: {free: {}, p: %s}}", {}),
+    "`upstreams.NAME`": ("{version: 1, upstreams: {u: %s}}", {"urls": '["http://10.0.0.1:8000"]'}),
+    "`purposes`, a list": (
+        "{version: 1, organisations: {o: {purposes: [%s]}}}",
+        {"purpose": "batch", "until": '"2027-03-31"', "reason": "agreed"},
+    ),
     "`tenants.NAME`": (TENANT, {"organisation": "acme", "plan": "free"}),
     "`tenants.NAME.keys`, a list": (
         TENANT % "{organisation: acme, plan: free, keys: [%s]}",
         {"id": "k", "hash": f'"hmac-sha256:{"0" * 64}"'},
     ),
     "`budgets`, a list": (
-        f"{{version: 1, models: [{{match: m, price: {PRICE}}}], plans: {{p: {{budgets: [%s]}}}}}}",
+        f"{{version: 1, models: [{{match: m, price: {PRICE}}}], "
+        f"defaults: {{budgets: [{GENERAL}]}}, plans: {{p: {{budgets: [%s]}}}}}}",
         {"name": "b", "meter": "requests", "limit": "5", "per": "minute"},
     ),
 }
@@ -238,6 +245,8 @@ BESIDE = {
     "window: calendar": {"per": "day"},
     "timezone: Europe/Berlin": {"window": "calendar", "per": "day"},
     "timezone: UTC": {"window": "calendar", "per": "day"},
+    'since: "2027-01-31"': {"mode": "shadow"},
+    "override: true": {"name": "general"},
 }
 """What a word needs beside it."""
 

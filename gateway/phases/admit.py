@@ -31,18 +31,18 @@ SHARE_RETRY_MS = 2000
 
 
 def permit(policy: Snapshot, caller: Caller, endpoint: str) -> None:
-    """Raises Refusal (permission) for an endpoint that the caller's plan does not name."""
+    """Raises Refusal (permission) for an endpoint that the caller's policy does not name."""
     if not policy.may_use(caller, endpoint):
-        message = f"The endpoint {endpoint} is not part of the plan {caller.plan}."
+        message = f"The endpoint {endpoint} is not allowed for the tenant {caller.tenant} on the plan {caller.plan}."
         raise Refusal("permission", message, status=403, code="endpoint_not_allowed", reason="endpoint_not_allowed")
 
 
-def admission(caller: Caller, model: str, policy: Snapshot) -> Admission:
-    """What is known of a caller and a model. Raises Refusal (permission)."""
-    known = policy.admission(caller, model)
+def admission(caller: Caller, model: str, endpoint: str, policy: Snapshot, now_us: int) -> Admission:
+    """What is known of a caller, a model and an endpoint at `now_us` of the store's clock. Raises Refusal (permission)."""
+    known = policy.admission(caller, model, endpoint, now_us)
     effective = known.effective
     if not effective.allowed:
-        message = f"The model {model} is not part of the plan {caller.plan}."
+        message = f"The model {model} is not allowed for the tenant {caller.tenant} on the plan {caller.plan}."
         raise Refusal("permission", message, status=403, param="model", code="model_not_allowed", reason="model_not_allowed")
     if known.terms.price is None and any(budget.meter == "cost" and budget.enforce for budget in effective.budgets):
         message = f"The model {model} has no price in this gateway, and a spending limit applies: use a priced model."
@@ -157,7 +157,7 @@ async def standings(
 
     `now_us`: the store's clock as known here; where a calendar window has just passed, its own word is taken.
     """
-    admission = policy.admission(caller, model or "")
+    admission = policy.admission(caller, model or "", None, now_us)
     kept = [budget for budget in admission.effective.budgets if model or "model" not in budget.scope]
     plan = plan_lines(kept, caller, model or "", secret=policy.secret)
 

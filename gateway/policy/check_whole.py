@@ -6,12 +6,12 @@ Call it when all files could be read: else what a broken file holds would be mis
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from gateway.policy.fields import among
-from gateway.policy.model import NO_OUTPUT, Budget, Key, Organisation, Output, Plan, Scope, Tenant
-from gateway.policy.read_sections import Sections, written_at
-from gateway.policy.yaml_tree import Table
+from gateway.policy.fields import among, key_of, value_of
+from gateway.policy.model import NO_OUTPUT, Budget, Key, Organisation, Output, Tenant, Upstream
+from gateway.policy.read_plans import Draft
+from gateway.policy.read_sections import Sections, spot, written_at
 
 _SUGGESTIONS_MAX = 100
 """References to be given a suggestion: the search is slow where there are thousands of names."""
@@ -21,7 +21,9 @@ def check_whole(sections: Sections) -> None:
     """Report every such mistake to the file it stands in."""
     _check_references(sections)
     _check_cost_has_a_price(sections)
+    _check_names(sections)
     _check_counters_are_apart(sections)
+    _check_upstreams_are_used(sections)
     _check_floors_are_below(sections)
 
 
@@ -44,55 +46,115 @@ def _check_cost_has_a_price(sections: Sections) -> None:
             _report_cost(sections, rule.budgets, "this model has no `price`")
     if any(rule.price is not None for rule in sections.models):
         return
-    owners: list[Organisation | Plan | Tenant | Key] = []
-    for section in (sections.organisations, sections.plans, sections.tenants, sections.keys):
-        owners.extend(section.values())
-    for owner in owners:
-        _report_cost(sections, owner.budgets, "no model has a `price`; add one under `models`")
+    for level in _levels(sections):
+        _report_cost(sections, level.budgets, "no model has a `price`; add one under `models`")
+
+
+def _levels(sections: Sections) -> Iterator[Organisation | Draft | Tenant | Key]:
+    """Whatever may have budgets, but for model rules: plans as they are written."""
+    if sections.base is not None:
+        yield sections.base
+    yield from sections.drafts.values()
+    yield from sections.organisations.values()
+    yield from sections.tenants.values()
+    yield from sections.keys.values()
 
 
 def _report_cost(sections: Sections, budgets: Iterable[Budget], why: str) -> None:
     for budget in budgets:
         if budget.meter == "cost":
             report, node, path, _ = sections.written[id(budget)]
-            report.add(node, f"{path}.meter", f"a cost budget counts nothing here: {why}")
+            report.add(value_of(node, "meter"), f"{path}.meter", f"a cost budget counts nothing here: {why}")
+
+
+def _check_names(sections: Sections) -> None:
+    """Between the levels a budget's name means the same limit: again it is written only to replace it, and it says so."""
+    base = _by_name(sections.base.budgets if sections.base is not None else ())
+    for budget in base.values():
+        _report_name(sections, budget, None, "`defaults` is the most general level")
+    for name, draft in sections.drafts.items():
+        general = base | _by_name(
+            budget for extended in reversed(sections.plans[name].extends) for budget in sections.drafts[extended].budgets
+        )
+        for budget in draft.budgets:
+            _report_name(sections, budget, general, f"what plan `{name}` takes over")
+    of_plans = {name: _by_name(plan.budgets) for name, plan in sections.plans.items()}
+    plans_of: dict[str, set[str]] = {}
+    for tenant in sections.tenants.values():
+        if tenant.plan in of_plans:
+            plans_of.setdefault(tenant.organisation, set()).add(tenant.plan)
+    for organisation in sections.organisations.values():
+        general = {}
+        for plan in sorted(plans_of.get(organisation.name, of_plans)):
+            general |= of_plans[plan]
+        for budget in organisation.budgets:
+            _report_name(sections, budget, general, f"any plan of organisation `{organisation.name}`")
+    for tenant in sections.tenants.values():
+        if not tenant.budgets and not any(key.budgets for key in tenant.keys):
+            continue
+        group = sections.organisations.get(tenant.organisation)
+        if group is None or tenant.plan not in of_plans:
+            continue
+        general = of_plans[tenant.plan] | _by_name(group.budgets)
+        for budget in tenant.budgets:
+            _report_name(sections, budget, general, "its plan or its organisation")
+        general |= _by_name(tenant.budgets)
+        for key in tenant.keys:
+            for budget in key.budgets:
+                _report_name(sections, budget, general, "its plan, its organisation or its tenant")
+    for rule in sections.models:
+        for budget in rule.budgets:
+            _report_name(sections, budget, None, "a rule's budgets hold beside all others")
+
+
+def _by_name(budgets: Iterable[Budget]) -> dict[str, Budget]:
+    return {budget.name: budget for budget in budgets}
+
+
+def _report_name(sections: Sections, budget: Budget, general: Mapping[str, Budget] | None, where: str) -> None:
+    """`where`: what `general` is; for None why there can be nothing to replace."""
+    other = general.get(budget.name) if general else None
+    if budget.is_override == (other is not None):
+        return
+    report, node, path, name = sections.written[id(budget)]
+    if other is not None:
+        what = f"`{name}` is also {written_at(other.place)}: add `override: true` to replace that one, or rename this one"
+        report.add(value_of(node, "name"), f"{path}.name", what)
+        return
+    if general:
+        what = f"there is no budget `{name}` to replace in {where}; {among(name, general)}"
+    else:
+        what = (
+            f"nothing to replace, because {where}: remove the word" if general is None else f"{where} has no budgets to replace"
+        )
+    report.add(key_of(node, "override"), f"{path}.override", what)
 
 
 def _check_counters_are_apart(sections: Sections) -> None:
-    """A counter is known by its budget's name and scope: two budgets of one request must not be the same in both.
-
-    Between plan, tenant and key the name means a replacement; so it is these together against the organisation and the rules.
-    """
-    rules = _counters(budget for rule in sections.models for budget in rule.budgets)
-    by_organisation = {name: _counters(each.budgets) for name, each in sections.organisations.items()}
-    for organisation in sections.organisations.values():
-        _report_shared(sections, organisation.budgets, rules)
-    for plan in sections.plans.values():
-        _report_shared(sections, plan.budgets, rules)
-    pairs = {(tenant.organisation, tenant.plan) for tenant in sections.tenants.values()}
-    for organisation_name, plan_name in sorted(pairs):
-        if plan_name in sections.plans:
-            _report_shared(sections, sections.plans[plan_name].budgets, by_organisation.get(organisation_name, {}))
-    for tenant in sections.tenants.values():
-        others = {**rules, **by_organisation.get(tenant.organisation, {})}
-        for budgets in (tenant.budgets, *(key.budgets for key in tenant.keys)):
-            _report_shared(sections, budgets, others)
+    """A counter is known by its budget's name and scope: a rule's budget must not be the same in both as one of a level."""
+    rules = {(budget.name, budget.scope): budget for rule in sections.models for budget in rule.budgets}
+    if not rules:
+        return
+    for level in _levels(sections):
+        for budget in level.budgets:
+            other = rules.get((budget.name, budget.scope))
+            if other is not None:
+                report, node, path, name = sections.written[id(budget)]
+                what = f"`{name}` with this scope is also {written_at(other.place)}, and both would share one counter"
+                report.add(value_of(node, "name"), f"{path}.name", f"{what}: rename one")
 
 
-Counter = tuple[str, tuple[Scope, ...]]
-
-
-def _counters(budgets: Iterable[Budget]) -> dict[Counter, Budget]:
-    return {(budget.name, budget.scope): budget for budget in budgets}
-
-
-def _report_shared(sections: Sections, budgets: Iterable[Budget], others: dict[Counter, Budget]) -> None:
-    for budget in budgets:
-        other = others.get((budget.name, budget.scope))
-        if other is not None:
-            report, node, path, name = sections.written[id(budget)]
-            what = f"`{name}` with this scope is also {written_at(other.place)}, and both would share one counter: rename one"
-            report.add(node, f"{path}.name", what)
+def _check_upstreams_are_used(sections: Sections) -> None:
+    """The first upstream that names a model serves it: one whose globs were all named before would never be asked."""
+    named: dict[str, Upstream] = {}
+    for upstream in sections.upstreams:
+        before = next((named.get("*") or named.get(glob) for glob in upstream.models), None)
+        if before is not None and all("*" in named or glob in named for glob in upstream.models):
+            report, node, path, _ = sections.written[id(upstream)]
+            what = f"`{before.name}` {written_at(before.place)} is before it and serves its models"
+            report.add(node, path, f"never used: the first upstream that names a model serves it, and {what}")
+        for glob in upstream.models:
+            named.setdefault(glob, upstream)
 
 
 def _check_floors_are_below(sections: Sections) -> None:
@@ -111,9 +173,7 @@ def _report_floor(sections: Sections, *, layers: tuple[Output, ...], top: Output
     for low, high in ((floor, bound), (floor, top), (top, bound)):
         if low is high or low.min_tokens is None or high.max_tokens is None or low.min_tokens <= high.max_tokens:
             continue
-        report, node, path, _ = sections.outputs[id(low)]
-        other = sections.outputs[id(high)]
-        at = node.entries["min_tokens"][0] if isinstance(node, Table) else node
-        where = written_at(other.report.place(other.node))
+        report, _, path, _ = sections.outputs[spot(low.places["min_tokens"])]
+        where = written_at(high.places["max_tokens"])
         what = f"{low.min_tokens} is above {high.max_tokens}, the `max_tokens` {where}"
-        report.add(at, f"{path}.min_tokens", f"{what}: no answer is between them")
+        report.add_at(low.places["min_tokens"], f"{path}.min_tokens", f"{what}: no answer is between them")

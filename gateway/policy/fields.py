@@ -7,7 +7,7 @@ of a directory is found in one go; a policy with any mistake in its report is ne
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TypeVar
 
 from gateway.errors import Mistake
@@ -39,7 +39,11 @@ class Report:
         self.mistakes.append(Mistake(self.file, node.line, node.column, path or TOP, message))
 
     def place(self, node: Node) -> Place:
-        return Place(self.file, node.line)
+        return Place(self.file, node.line, node.column)
+
+    def add_at(self, place: Place, path: str, message: str) -> None:
+        """As `add`, of a place that may be in another file of the directory."""
+        self.mistakes.append(Mistake(place.file, place.line, place.column, path or TOP, message))
 
 
 class Fields:
@@ -84,10 +88,19 @@ class Fields:
             self.report.add(self.node, self.path, f"`{word}` is missing")
         return self.get(word, read, placeholder)
 
+    def places(self) -> Mapping[str, Place]:
+        """Where each of its words was written."""
+        return {word: self.report.place(key) for word, (key, _) in self._entries.items()}
+
     def refuse(self, word: str, why: str) -> None:
         """Report the word where it was written."""
         if word in self._entries:
             self.report.add(self._entries[word][0], self.at(word), why)
+
+    def complain(self, word: str, why: str) -> None:
+        """Report the word's value."""
+        if word in self._entries:
+            self.report.add(self._entries[word][1], self.at(word), why)
 
     def items(self, word: str, *, may_be_empty: bool = True) -> Iterator[tuple[str, Node]]:
         """The entries of a list with their paths. A missing word is an empty list.
@@ -114,6 +127,16 @@ class Fields:
                     self.report.add(key, join(self.at(word), name), str(error))
         elif node is not None:
             _report_kind(self.report, node, self.at(word), "a mapping", "write `{}` for an empty one")
+
+
+def key_of(node: Node, word: str) -> Node:
+    """Where a word of a mapping is written; the mapping itself where it is not."""
+    return node.entries[word][0] if isinstance(node, Table) and word in node.entries else node
+
+
+def value_of(node: Node, word: str) -> Node:
+    """As `key_of`, of the word's value."""
+    return node.entries[word][1] if isinstance(node, Table) and word in node.entries else node
 
 
 def scalar(report: Report, node: Node, path: str, read: Callable[[Scalar], T], default: T) -> T:

@@ -20,7 +20,7 @@ from gateway.errors import Mistake, PolicyErrors
 from gateway.policy.check_whole import check_whole
 from gateway.policy.fields import Fields, Report
 from gateway.policy.model import MeterName, Policy
-from gateway.policy.read_sections import TOP_WORDS, Defaults, Sections, read_defaults
+from gateway.policy.read_sections import TOP_WORDS, Sections
 from gateway.policy.yaml_text import FILE_BYTES_MAX
 from gateway.policy.yaml_tree import Scalar, read_tree
 
@@ -80,9 +80,8 @@ def _read_policy(files: list[tuple[str, bytes]], mistakes: list[Mistake], meters
         root.need("version", _version, None)
         roots.append(root)
 
-    sections = Sections(meters, _the_defaults(roots))
-    for root in roots:
-        sections.read(root)
+    sections = Sections(meters)
+    sections.read(roots)
     if all_read:
         check_whole(sections)
     return Policy(
@@ -93,21 +92,14 @@ def _read_policy(files: list[tuple[str, bytes]], mistakes: list[Mistake], meters
         tenants=MappingProxyType(sections.tenants),
         keys=MappingProxyType(sections.keys),
         default_rule=sections.default_rule,
+        upstreams=tuple(sections.upstreams),
+        groups=MappingProxyType(sections.groups),
     )
 
 
 def _version(node: Scalar) -> None:
     if node.kind != "int" or node.text != VERSION:
         raise ValueError(f"this gateway reads `version: {VERSION}`")
-
-
-def _the_defaults(roots: list[Fields]) -> Defaults:
-    written = [root for root in roots if "defaults" in root]
-    for root in written[1:]:
-        first = written[0].value("defaults")
-        line = first.line if first is not None else 1
-        root.refuse("defaults", f"already written at {written[0].report.file}:{line}: keep one")
-    return read_defaults(written[0]) if written else Defaults()
 
 
 def _digest(files: list[tuple[str, bytes]]) -> str:

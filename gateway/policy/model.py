@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Literal
 
 MeterName = Literal[
@@ -23,10 +24,54 @@ DEFAULT_OUTPUT_TOKENS_MAX = 4096
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where something was written. Lines count from 1."""
+    """Where something was written. Lines and columns count from 1."""
 
     file: str
     line: int
+    column: int = field(default=1, compare=False)
+
+
+Places = Mapping[str, Place]
+"""Where each word of a mapping was written, by the word."""
+
+
+def _no_places() -> Places:
+    return _NO_PLACES
+
+
+_NO_PLACES: Places = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """When a rule is in force: at every moment that all its parts allow. See `policy.times`."""
+
+    from_us: int | None = None
+    """Microseconds since the epoch; None: since ever."""
+    until_us: int | None = None
+    """The first microsecond at which it is over; None: never."""
+    days: tuple[int, ...] = ()
+    """Days of the week on which its hours begin, 0 is Monday; (): all."""
+    hours: tuple[int, int] | None = None
+    """Minutes of the day, the second excluded; where it is not above the first the hours go over midnight. None: all day."""
+    timezone: str = "UTC"
+    """IANA name, by which days and hours are told."""
+
+
+Purpose = Literal["evaluation", "batch", "synthetic_data"]
+PURPOSES: tuple[Purpose, ...] = ("evaluation", "batch", "synthetic_data")
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What somebody's traffic is for, as the operator has agreed with them: content alone could not tell."""
+
+    purpose: Purpose
+    until_us: int
+    """The first microsecond at which it no longer holds."""
+    reason: str
+    """For the audit: who agreed to it, and why."""
+    place: Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +101,21 @@ class Budget:
     models: tuple[str, ...]
     """Globs of the models it counts; ("*",) for all."""
     place: Place
-    on_exceed: Literal["reject", "shorten"] = "reject"
+    on_exceed: Literal["reject", "shorten", "queue", "downgrade"] = "reject"
     """What becomes of a request whose worst case does not fit. "shorten": its max_tokens is lowered to what still fits, down to
-    the output policy's floor; a request is shortened only if every budget in its way says so."""
+    the output policy's floor. "queue": it waits up to `queue_ms` for room. "downgrade": `downgrade_to` is asked instead, whose
+    budgets then apply. Each only if every budget in the request's way says the same; else it is refused."""
+    queue_ms: int = 0
+    downgrade_to: str = ""
+    """A model's name, no glob."""
+    endpoints: tuple[str, ...] = ("*",)
+    """Globs of the endpoints it counts; ("*",) for all."""
+    when: When | None = None
+    """None: always."""
+    is_override: bool = False
+    """It replaces the budget of its name of a more general level, wherever it counts itself."""
+    since_us: int | None = None
+    """Shadow only: since when it is tried, as its author wrote it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +181,8 @@ class Output:
     stored: Literal["refuse", "drop", "own", None] = None
     """Answers that the model server keeps (`store`, `previous_response_id`). drop: `store: false` is put into the request;
     own: they are kept, and only the tenant that made one may refer to it."""
+    places: Places = field(default_factory=_no_places, compare=False)
+    """Where each of its words was written; empty for what was put together of several levels."""
 
 
 NO_OUTPUT = Output()
@@ -163,6 +222,24 @@ class ModelRule:
     budgets: tuple[Budget, ...]
     place: Place
     output: Output = NO_OUTPUT
+    places: Places = field(default_factory=_no_places, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """Model servers that serve the same models. Requests are spread over its URLs."""
+
+    name: str
+    urls: tuple[str, ...]
+    """Base URLs, without /v1."""
+    models: tuple[str, ...]
+    """Globs of the models it serves; the first upstream that matches a model's name gets its requests."""
+    key_env: str
+    """The environment variable that holds its API key; "": UPSTREAM_API_KEY."""
+    place: Place
+
+
+EVERYTHING = ("*",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,11 +248,20 @@ class Organisation:
     budgets: tuple[Budget, ...]
     place: Place
     output: Output = NO_OUTPUT
+    models: tuple[str, ...] = EVERYTHING
+    """Globs; of plan, organisation, tenant and key each must allow a model."""
+    endpoints: tuple[str, ...] = EVERYTHING
+    """As `models`."""
+    purposes: tuple[Declared, ...] = ()
+    places: Places = field(default_factory=_no_places, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Budgets and rules that tenants share by name (each tenant has counters of its own)."""
+    """Budgets and rules that tenants share by name (each tenant has counters of its own).
+
+    What `defaults` and the plans it extends say is part of it already.
+    """
 
     name: str
     budgets: tuple[Budget, ...]
@@ -187,6 +273,9 @@ class Plan:
     output: Output = NO_OUTPUT
     endpoints: tuple[str, ...] = DEFAULT_ENDPOINTS
     """Globs of the endpoints (`endpoints.TABLE`) that its tenants may use."""
+    extends: tuple[str, ...] = ()
+    """Names of the plans it extends, nearest first."""
+    places: Places = field(default_factory=_no_places, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +288,10 @@ class Key:
     budgets: tuple[Budget, ...]
     place: Place
     output: Output = NO_OUTPUT
+    models: tuple[str, ...] = EVERYTHING
+    endpoints: tuple[str, ...] = EVERYTHING
+    purposes: tuple[Declared, ...] = ()
+    places: Places = field(default_factory=_no_places, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,10 +300,13 @@ class Tenant:
     organisation: str
     plan: str
     budgets: tuple[Budget, ...]
-    """A budget here with the name of one of the plan's replaces it."""
     keys: tuple[Key, ...]
     place: Place
     output: Output = NO_OUTPUT
+    models: tuple[str, ...] = EVERYTHING
+    endpoints: tuple[str, ...] = EVERYTHING
+    purposes: tuple[Declared, ...] = ()
+    places: Places = field(default_factory=_no_places, compare=False)
 
 
 DEFAULT_RULE = ModelRule("*", DEFAULT_OUTPUT_TOKENS_MAX, None, "model", (), Place("(default)", 1))
@@ -231,3 +327,7 @@ class Policy:
     """By digest."""
     default_rule: ModelRule = DEFAULT_RULE
     """For models that no rule matches: the policy's `defaults`, no price, no budgets."""
+    upstreams: tuple[Upstream, ...] = ()
+    """(): the one that the operator's settings name serves every model."""
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Model groups as written; lists of globs have them expanded already."""

@@ -6,21 +6,26 @@ Everything that can be known of a budget by itself is checked here; what needs t
 from __future__ import annotations
 
 import difflib
-import zoneinfo
+import re
 from collections.abc import Callable, Collection, Mapping
-from functools import lru_cache
-from typing import Literal, cast
+from typing import Literal, NamedTuple, cast
 
 from gateway.policy import scalars
-from gateway.policy.fields import Fields, Report, count, money, one_of, scalar, size, text
-from gateway.policy.model import SCOPES, Budget, MeterName, Scope
-from gateway.policy.read_globs import read_models
+from gateway.policy.fields import Fields, Report, among, boolean, count, money, one_of, scalar, size, text, value_of
+from gateway.policy.model import EVERYTHING, SCOPES, Budget, MeterName, Scope
+from gateway.policy.read_globs import Groups, read_endpoints, read_models
+from gateway.policy.read_when import read_instant, read_when, timezone_name
 from gateway.policy.yaml_tree import Items, Node, Scalar, join, shown
 
-WORDS = ("name", "meter", "limit", "per", "window", "timezone", "burst", "mode", "on_exceed", "scope", "models")
+WORDS = (
+    "name", "meter", "limit", "per", "window", "timezone", "burst", "mode", "since", "on_exceed", "scope", "models",
+    "endpoints", "when", "override",
+)  # fmt: skip
 WINDOWS = ("bucket", "rolling", "calendar")
 MODES = ("enforce", "shadow")
-ON_EXCEED = ("reject", "shorten")
+ON_EXCEED = ("reject", "shorten", "shadow", "queue 5s", "downgrade MODEL")
+QUEUE_S_MAX = 60
+"""Longer than SDKs and balancers wait for a first byte without complaint."""
 _PER_WORDS = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400, "month": 2_592_000}
 
 Per = tuple[Literal["day", "month", ""], int]
@@ -32,25 +37,43 @@ _SHORTENED = ("output_tokens", "total_tokens", "cost")
 """What a request takes less of when its answer is shorter."""
 
 
-def read_budgets(owner: Fields, *, meters: Collection[str], scope: tuple[Scope, ...]) -> tuple[Budget, ...]:
+class _OnExceed(NamedTuple):
+    kind: Literal["reject", "shorten", "queue", "downgrade"]
+    queue_ms: int = 0
+    downgrade_to: str = ""
+
+
+class _Context(NamedTuple):
+    """What reading a budget takes from the rest of the directory."""
+
+    meters: Collection[str]
+    groups: Groups
+    scope: tuple[Scope, ...]
+    """The default for where it is written."""
+
+
+def read_budgets(owner: Fields, *, meters: Collection[str], groups: Groups, scope: tuple[Scope, ...]) -> tuple[Budget, ...]:
     """The `budgets` of a mapping; `scope` is the default for where they are written. Names are unique in the list."""
     budgets: list[Budget] = []
     first_lines: dict[str, int] = {}
+    context = _Context(meters, groups, scope)
     for path, node in owner.items("budgets"):
-        budget = _read_budget(owner.report, node, path, meters=meters, scope=scope)
+        budget = _read_budget(owner.report, node, path, context)
         budgets.append(budget)
         if budget.name in first_lines:
             first = first_lines[budget.name]
-            owner.report.add(node, join(path, "name"), f"`{budget.name}` is already a budget of this list, at line {first}")
+            owner.report.add(
+                value_of(node, "name"), join(path, "name"), f"`{budget.name}` is already a budget of this list, at line {first}"
+            )
         elif budget.name:
             first_lines[budget.name] = budget.place.line
     return tuple(budgets)
 
 
-def _read_budget(report: Report, node: Node, path: str, *, meters: Collection[str], scope: tuple[Scope, ...]) -> Budget:
+def _read_budget(report: Report, node: Node, path: str, context: _Context) -> Budget:
     fields = Fields(report, node, path, WORDS)
     name = fields.need("name", text(scalars.name), "")
-    meter = fields.need("meter", one_of(meters), "")
+    meter = fields.need("meter", one_of(context.meters), "")
     amount = _AMOUNTS.get(meter, count) if meter else _anything
     limit = fields.need("limit", amount, 0)
     kind, period, timezone, burst = "concurrency", _NO_PERIOD, "", limit
@@ -62,7 +85,11 @@ def _read_budget(report: Report, node: Node, path: str, *, meters: Collection[st
         period = _read_period(fields, kind)
         timezone = _read_timezone(fields, kind)
         burst = _read_burst(fields, kind, limit, period[1], amount)
-    enforce = fields.get("mode", one_of(MODES), "enforce") == "enforce"
+    is_shadow = fields.get("mode", one_of(MODES), "enforce") == "shadow"
+    shadow_by_remedy, remedy = _read_on_exceed(fields, meter, kind, is_shadow=is_shadow)
+    enforce = not is_shadow and not shadow_by_remedy
+    if enforce:
+        fields.refuse("since", "it tells since when a budget is tried in shadow: add `mode: shadow`, or remove the word")
     return Budget(
         name=name,
         meter=cast(MeterName, meter),
@@ -72,11 +99,17 @@ def _read_budget(report: Report, node: Node, path: str, *, meters: Collection[st
         burst=burst,
         calendar=period[0],
         timezone=timezone,
-        scope=_read_scope(fields, scope),
+        scope=_read_scope(fields, context.scope),
         enforce=enforce,
-        models=read_models(fields),
+        models=read_models(fields, context.groups),
         place=report.place(node),
-        on_exceed=_read_on_exceed(fields, meter, enforce=enforce),
+        on_exceed=remedy.kind,
+        queue_ms=remedy.queue_ms,
+        downgrade_to=remedy.downgrade_to,
+        endpoints=read_endpoints(fields, EVERYTHING),
+        when=read_when(fields),
+        is_override=fields.get("override", boolean, False),
+        since_us=read_instant(fields, "since"),
     )
 
 
@@ -111,7 +144,7 @@ def _read_period(fields: Fields, kind: str) -> Per:
 
 def _read_timezone(fields: Fields, kind: str) -> str:
     if kind == "calendar":
-        return fields.get("timezone", text(_timezone), "UTC")
+        return fields.get("timezone", text(timezone_name), "UTC")
     fields.refuse("timezone", "only a calendar window has a time zone: add `window: calendar`, or remove the word")
     return ""
 
@@ -127,14 +160,52 @@ def _read_burst(fields: Fields, kind: str, limit: int, period_s: int, amount: Ca
     return burst
 
 
-def _read_on_exceed(fields: Fields, meter: str, *, enforce: bool) -> Literal["reject", "shorten"]:
-    chosen = fields.get("on_exceed", one_of(ON_EXCEED), "reject")
-    if chosen == "shorten" and meter and meter not in _SHORTENED:
+def _read_on_exceed(fields: Fields, meter: str, kind: str, *, is_shadow: bool) -> tuple[bool, _OnExceed]:
+    """Whether it says `shadow`, and what else it says."""
+    rejects: _OnExceed | None = _OnExceed("reject")
+    chosen = fields.get("on_exceed", text(_on_exceed), rejects)
+    if chosen is None:
+        mode = fields.value("mode")
+        if mode is not None and not is_shadow:
+            fields.refuse("on_exceed", "`mode: enforce` says the opposite: remove one of the two words")
+        return True, _OnExceed("reject")
+    if chosen.kind == "shorten" and meter and meter not in _SHORTENED:
         able = ", ".join(_SHORTENED)
         fields.refuse("on_exceed", f"a shorter answer takes no less of `{meter}`: only {able} can shorten; remove the word")
-    elif chosen == "shorten" and not enforce:
-        fields.refuse("on_exceed", "a budget in shadow changes nothing, so it shortens nothing: remove one of the two words")
-    return cast(Literal["reject", "shorten"], chosen)
+    elif chosen.kind == "queue" and kind == "calendar":
+        fields.refuse(
+            "on_exceed", "a day or a month is too long to wait for: only a bucket, a rolling window or concurrency can queue"
+        )
+    elif chosen.kind != "reject" and is_shadow:
+        fields.refuse(
+            "on_exceed", f"a budget in shadow changes nothing, so it does not {chosen.kind}: remove one of the two words"
+        )
+    return False, chosen
+
+
+def _on_exceed(written: str) -> _OnExceed | None:
+    """None: shadow."""
+    word, space, rest = written.partition(" ")
+    if word == "shadow" and not space:
+        return None
+    if word in ("reject", "shorten") and not space:
+        return _OnExceed(cast(Literal["reject", "shorten"], word))
+    if word == "queue" and rest:
+        wait_ms = _wait_ms(rest)
+        return _OnExceed("queue", queue_ms=wait_ms)
+    if word == "downgrade" and rest:
+        if any(wildcard in rest for wildcard in "*?[") or rest.startswith("group:"):
+            raise ValueError(f"{shown(rest)} is no single model: write the name of one, as in `downgrade demo-small`")
+        return _OnExceed("downgrade", downgrade_to=scalars.glob(rest))
+    raise ValueError(f"{shown(written)} is not known; {among(word, ON_EXCEED)}")
+
+
+def _wait_ms(written: str) -> int:
+    found = re.fullmatch(r"([0-9]{1,6})ms", written)
+    wait_ms = int(found[1]) if found else scalars.duration_s(written) * 1000
+    if not 1 <= wait_ms <= QUEUE_S_MAX * 1000:
+        raise ValueError(f"{written} is out of bounds: 1ms to {QUEUE_S_MAX}s, or clients give up before")
+    return wait_ms
 
 
 def _read_scope(fields: Fields, default: tuple[Scope, ...]) -> tuple[Scope, ...]:
@@ -152,27 +223,3 @@ def _read_scope(fields: Fields, default: tuple[Scope, ...]) -> tuple[Scope, ...]
         if len(set(known)) < len(known):
             fields.refuse("scope", "a word is written twice in this scope")
     return tuple(word for word in SCOPES if word in words)
-
-
-def _timezone(name: str) -> str:
-    if not _is_timezone(name):
-        raise ValueError(f"{shown(name)} is no IANA time zone such as `UTC` or `Europe/Berlin`{_similar_timezone(name)}")
-    return name
-
-
-@lru_cache(maxsize=1024)
-def _is_timezone(name: str) -> bool:
-    if name == "localtime":  # whatever the machine is set to: another window on every gateway
-        return False
-    try:
-        zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a directory of zones, such as `Europe`
-        return False
-    return True
-
-
-@lru_cache(maxsize=1024)
-def _similar_timezone(name: str) -> str:
-    by_lower: Mapping[str, str] = {zone.lower(): zone for zone in zoneinfo.available_timezones()}
-    similar = difflib.get_close_matches(name[:64].lower(), by_lower, 1)
-    return f"; did you mean `{by_lower[similar[0]]}`?" if similar else ""

@@ -57,6 +57,7 @@ def read_output(fields: Fields, *, of_model: bool) -> Output:
         watermark=_read_watermark(fields),
         background=cast(Literal["refuse", "charge", None], fields.get("background", one_of(_BACKGROUND), None)),
         stored=cast(Literal["refuse", "drop", "own", None], fields.get("stored", one_of(_STORED), None)),
+        places=fields.places(),
     )
     if output.background == "charge" and output.stored in ("drop", "refuse"):
         fields.refuse("background", "nobody could ask for the answer later: add `stored: own`, or write `background: refuse`")

@@ -1,4 +1,5 @@
-"""The sections of a policy directory: defaults, models, organisations, plans, tenants, gathered from all of its files.
+"""The sections of a policy directory, gathered from all of its files: defaults, groups, models, upstreams, organisations,
+plans, tenants.
 
 A name belongs to the directory, not to a file: the same one written twice is a mistake that names both places, and a
 tenant may name a plan of any file. What only the whole shows is checked last, by `check_whole`.
@@ -6,14 +7,15 @@ tenant may name a plan of any file. What only the whole shows is checked last, b
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Literal, NamedTuple
 
 from gateway.policy import scalars
-from gateway.policy.fields import Fields, Report, boolean, count, one_of, text
+from gateway.policy.fields import Fields, Report, count, one_of, text
 from gateway.policy.model import (
     DEFAULT_OUTPUT_TOKENS_MAX,
     DEFAULT_RULE,
+    EVERYTHING,
     NO_OUTPUT,
     Budget,
     Key,
@@ -22,25 +24,31 @@ from gateway.policy.model import (
     Output,
     Place,
     Plan,
-    Price,
     Scope,
     Tenant,
+    Upstream,
 )
 from gateway.policy.read_budgets import read_budgets
-from gateway.policy.read_globs import read_endpoints, read_models
+from gateway.policy.read_globs import GROUP, read_endpoints, read_groups, read_models
 from gateway.policy.read_output import OUTPUT_WORDS, read_output
+from gateway.policy.read_plans import WORDS as PLAN_WORDS
+from gateway.policy.read_plans import Draft, read_draft, settle_plans
+from gateway.policy.read_prices import read_price
+from gateway.policy.read_purposes import read_purposes
+from gateway.policy.read_upstreams import WORDS as UPSTREAM_WORDS
+from gateway.policy.read_upstreams import read_upstream
 from gateway.policy.yaml_tree import Node, Scalar
 
 Unbounded = Literal["model", "learned"]
-TOP_WORDS = ("version", "defaults", "models", "organisations", "plans", "tenants")
-_RULE_WORDS = ("match", "max_output_tokens", "price", "unbounded_output", "budgets", "output")
-_UNBOUNDED: tuple[Unbounded, ...] = ("model", "learned")
-
-
-class Defaults(NamedTuple):
-    max_output_tokens: int = DEFAULT_OUTPUT_TOKENS_MAX
-    counts_cached_input: bool = False
-    unbounded_output: Unbounded = "model"
+UNBOUNDED: tuple[Unbounded, ...] = ("model", "learned")
+TOP_WORDS = ("version", "defaults", "groups", "models", "upstreams", "organisations", "plans", "tenants")
+RULE_DEFAULTS = ("max_output_tokens", "unbounded_output")
+"""What `defaults` says for model rules; the rest of it is for plans."""
+DEFAULTS_WORDS = (*RULE_DEFAULTS, *(word for word in PLAN_WORDS if word != "extends"))
+RULE_WORDS = ("match", "max_output_tokens", "price", "unbounded_output", "budgets", "output")
+ORGANISATION_WORDS = ("budgets", "models", "endpoints", "purposes", "output")
+TENANT_WORDS = ("organisation", "plan", "budgets", "models", "endpoints", "purposes", "output", "keys")
+KEY_WORDS = ("id", "hash", "budgets", "models", "endpoints", "purposes", "output")
 
 
 class Written(NamedTuple):
@@ -52,61 +60,93 @@ class Written(NamedTuple):
     name: str
 
 
-def read_defaults(root: Fields) -> Defaults:
-    node = root.value("defaults")
-    if node is None:
-        return Defaults()
-    fields = Fields(root.report, node, root.at("defaults"), Defaults._fields)
-    return Defaults(
-        fields.get("max_output_tokens", count, DEFAULT_OUTPUT_TOKENS_MAX),
-        fields.get("counts_cached_input", boolean, False),
-        fields.get("unbounded_output", one_of(_UNBOUNDED), "model"),
-    )
-
-
 class Sections:
-    """What the files of a directory say together. Feed it one file after the other."""
+    """What the files of a directory say together."""
 
-    def __init__(self, meters: Collection[str], defaults: Defaults) -> None:
+    def __init__(self, meters: Collection[str]) -> None:
+        self.groups: dict[str, tuple[str, ...]] = {}
         self.models: list[ModelRule] = []
+        self.upstreams: list[Upstream] = []
         self.organisations: dict[str, Organisation] = {}
         self.plans: dict[str, Plan] = {}
         self.tenants: dict[str, Tenant] = {}
         self.keys: dict[str, Key] = {}
-        self._meters = meters
-        self._defaults = defaults
-        self._matches: dict[str, ModelRule] = {}
-        self._places: dict[tuple[str, str], Place] = {}
-        """Where each (section, name) was written first."""
+        self.default_rule = DEFAULT_RULE
+        self.base: Draft | None = None
+        """What `defaults` says of plans."""
+        self.drafts: dict[str, Draft] = {}
+        """Plans as they are written."""
         self.references: dict[str, list[Written]] = {"organisation": [], "plan": []}
         """Where tenants name what."""
         self.written: dict[int, Written] = {}
-        """Where each budget is written, by its id()."""
-        self.outputs: dict[int, Written] = {}
-        """Where each output policy is written, by its id()."""
-        self.default_rule = ModelRule("*", defaults.max_output_tokens, None, defaults.unbounded_output, (), DEFAULT_RULE.place)
+        """Where each budget and each upstream is written, by its id()."""
+        self.outputs: dict[tuple[str, int, int], Written] = {}
+        """Where each output policy is written, by file, line and column of its `min_tokens`."""
+        self._meters = meters
+        self._matches: dict[str, ModelRule] = {}
+        self._places: dict[tuple[str, str], Place] = {}
+        """Where each (section, name) was written first."""
 
-    def read(self, root: Fields) -> None:
-        """One file, from its top level."""
+    def read(self, roots: Sequence[Fields]) -> None:
+        """All files, each from its top level: first what others refer to."""
+        for root in roots:
+            for name, key, globs in read_groups(root):
+                if self._is_new(root.report, "groups", name, f"{root.at('groups')}.{name}", key):
+                    self.groups[name] = globs
+        self._read_defaults([root for root in roots if "defaults" in root])
+        for root in roots:
+            self._read_file(root)
+        self.plans = settle_plans(self.drafts, self.base)
+
+    def _read_defaults(self, roots: Sequence[Fields]) -> None:
+        for index, root in enumerate(roots):
+            node = root.value("defaults")
+            if node is None:
+                continue
+            place = root.report.place(node)
+            if index:
+                first = roots[0].value("defaults")
+                line = first.line if first is not None else 1
+                root.refuse("defaults", f"already written at {roots[0].report.file}:{line}: keep one")
+                continue
+            fields = Fields(root.report, node, root.at("defaults"), DEFAULTS_WORDS)
+            self.default_rule = ModelRule(
+                match="*",
+                max_output_tokens=fields.get("max_output_tokens", count, DEFAULT_OUTPUT_TOKENS_MAX),
+                price=None,
+                unbounded_output=fields.get("unbounded_output", one_of(UNBOUNDED), "model"),
+                budgets=(),
+                place=place,
+                places={word: place for word, place in fields.places().items() if word in RULE_DEFAULTS},
+            )
+            self.base = self._read_draft(fields, "", place)
+
+    def _read_file(self, root: Fields) -> None:
         report = root.report
         for path, node in root.items("models"):
-            self._read_rule(Fields(report, node, path, _RULE_WORDS))
+            self._read_rule(Fields(report, node, path, RULE_WORDS))
+        for name, path, key, node in root.named("upstreams"):
+            if self._is_new(report, "upstreams", name, path, key):
+                upstream = read_upstream(Fields(report, node, path, UPSTREAM_WORDS), name, key, self.groups)
+                self.written[id(upstream)] = Written(report, key, path, name)
+                self.upstreams.append(upstream)
         for name, path, key, node in root.named("organisations"):
-            fields = Fields(report, node, path, ("budgets", "output"))
+            fields = Fields(report, node, path, ORGANISATION_WORDS)
             if self._is_new(report, "organisations", name, path, key):
-                budgets = self._read_budgets(fields, "organisation")
-                self.organisations[name] = Organisation(name, budgets, report.place(key), self._read_output(fields))
+                self._read_organisation(fields, name, report.place(key))
         for name, path, key, node in root.named("plans"):
-            fields = Fields(report, node, path, ("budgets", "models", "endpoints", "counts_cached_input", "output"))
+            fields = Fields(report, node, path, PLAN_WORDS)
             if self._is_new(report, "plans", name, path, key):
-                self._read_plan(fields, name, report.place(key))
+                self.drafts[name] = self._read_draft(fields, name, report.place(key))
         for name, path, key, node in root.named("tenants"):
-            fields = Fields(report, node, path, ("organisation", "plan", "budgets", "output", "keys"))
+            fields = Fields(report, node, path, TENANT_WORDS)
             if self._is_new(report, "tenants", name, path, key):
                 self._read_tenant(fields, name, report.place(key))
 
     def _read_budgets(self, fields: Fields, *scope: Scope) -> tuple[Budget, ...]:
-        budgets = read_budgets(fields, meters=self._meters, scope=scope)
+        if "budgets" not in fields:
+            return ()
+        budgets = read_budgets(fields, meters=self._meters, groups=self.groups, scope=scope)
         for budget, (path, node) in zip(budgets, fields.items("budgets")):
             self.written[id(budget)] = Written(fields.report, node, path, budget.name)
         return budgets
@@ -116,21 +156,23 @@ class Sections:
         if node is None:
             return NO_OUTPUT
         output = read_output(Fields(fields.report, node, fields.at("output"), OUTPUT_WORDS), of_model=of_model)
-        self.outputs[id(output)] = Written(fields.report, node, fields.at("output"), "")
+        place = output.places.get("min_tokens")
+        if place is not None:
+            self.outputs[spot(place)] = Written(fields.report, node, fields.at("output"), "")
         return output
 
     def _read_rule(self, fields: Fields) -> None:
-        report, defaults = fields.report, self._defaults
-        match = fields.need("match", text(scalars.glob), "")
-        price_node = fields.value("price")
+        report, defaults = fields.report, self.default_rule
+        match = fields.need("match", text(_match), "")
         rule = ModelRule(
             match=match,
             max_output_tokens=fields.get("max_output_tokens", count, defaults.max_output_tokens),
-            price=None if price_node is None else _read_price(Fields(report, price_node, fields.at("price"), Price.__slots__)),
-            unbounded_output=fields.get("unbounded_output", one_of(_UNBOUNDED), defaults.unbounded_output),
+            price=read_price(fields),
+            unbounded_output=fields.get("unbounded_output", one_of(UNBOUNDED), defaults.unbounded_output),
             budgets=self._read_budgets(fields, "tenant", "model"),
             place=report.place(fields.node),
             output=self._read_output(fields, of_model=True),
+            places={**defaults.places, **fields.places()},
         )
         earlier = self._matches.get("*") or self._matches.get(match)
         if match and earlier is not None:
@@ -139,15 +181,20 @@ class Sections:
         self._matches.setdefault(match, rule)
         self.models.append(rule)
 
-    def _read_plan(self, fields: Fields, name: str, place: Place) -> None:
-        self.plans[name] = Plan(
+    def _read_draft(self, fields: Fields, name: str, place: Place) -> Draft:
+        budgets, output = self._read_budgets(fields, "tenant"), self._read_output(fields)
+        return read_draft(fields, name, place, budgets, output, self.groups)
+
+    def _read_organisation(self, fields: Fields, name: str, place: Place) -> None:
+        self.organisations[name] = Organisation(
             name=name,
-            budgets=self._read_budgets(fields, "tenant"),
-            models=read_models(fields),
-            counts_cached_input=fields.get("counts_cached_input", boolean, self._defaults.counts_cached_input),
+            budgets=self._read_budgets(fields, "organisation"),
             place=place,
             output=self._read_output(fields),
-            endpoints=read_endpoints(fields),
+            models=read_models(fields, self.groups, EVERYTHING),
+            endpoints=read_endpoints(fields, EVERYTHING),
+            purposes=read_purposes(fields),
+            places=fields.places(),
         )
 
     def _read_tenant(self, fields: Fields, name: str, place: Place) -> None:
@@ -159,19 +206,31 @@ class Sections:
             keys=tuple(self._read_key(fields.report, node, path, name) for path, node in fields.items("keys")),
             place=place,
             output=self._read_output(fields),
+            models=read_models(fields, self.groups, EVERYTHING),
+            endpoints=read_endpoints(fields, EVERYTHING),
+            purposes=read_purposes(fields),
+            places=fields.places(),
         )
 
     def _read_key(self, report: Report, node: Node, path: str, tenant: str) -> Key:
-        fields = Fields(report, node, path, ("id", "hash", "budgets", "output"))
-        key_id = fields.need("id", text(scalars.key_id), "")
-        digest = fields.need("hash", _digest, "")
-        budgets = self._read_budgets(fields, "key")
-        key = Key(key_id, digest, tenant, budgets, report.place(node), self._read_output(fields))
+        fields = Fields(report, node, path, KEY_WORDS)
+        key = Key(
+            id=fields.need("id", text(scalars.key_id), ""),
+            digest=fields.need("hash", _digest, ""),
+            tenant=tenant,
+            budgets=self._read_budgets(fields, "key"),
+            place=report.place(node),
+            output=self._read_output(fields),
+            models=read_models(fields, self.groups, EVERYTHING),
+            endpoints=read_endpoints(fields, EVERYTHING),
+            purposes=read_purposes(fields),
+            places=fields.places(),
+        )
         id_node, hash_node = fields.value("id"), fields.value("hash")
-        if key_id and id_node is not None:
-            self._is_new(report, "key ids", key_id, fields.at("id"), id_node)
-        if digest and hash_node is not None:
-            earlier = self.keys.setdefault(digest, key)
+        if key.id and id_node is not None:
+            self._is_new(report, "key ids", key.id, fields.at("id"), id_node)
+        if key.digest and hash_node is not None:
+            earlier = self.keys.setdefault(key.digest, key)
             if earlier is not key:
                 where = f"`{earlier.id}` of tenant `{earlier.tenant}` {written_at(earlier.place)}"
                 report.add(hash_node, fields.at("hash"), f"the same key is already {where}")
@@ -192,22 +251,19 @@ class Sections:
         return earlier is place
 
 
-def _read_price(fields: Fields) -> Price:
-    input_price = fields.need("input", _price, 0)
-    return Price(
-        input=input_price,
-        cached_input=fields.get("cached_input", _price, input_price),
-        cache_write=fields.get("cache_write", _price, input_price),
-        output=fields.need("output", _price, 0),
-    )
+def _match(written: str) -> str:
+    if written.startswith(GROUP):
+        raise ValueError("a rule is for the models of one glob, not for a group: write a rule for each of its globs")
+    return scalars.glob(written)
 
 
 def _digest(node: Scalar) -> str:
     return scalars.key_digest(node.text)  # of whatever kind: no message may repeat what stands here
 
 
-def _price(node: Scalar) -> int:
-    return scalars.price_nano_usd_per_1m(node.text)
+def spot(place: Place) -> tuple[str, int, int]:
+    """A place as something to look up by: two words may stand on one line."""
+    return place.file, place.line, place.column
 
 
 def written_at(place: Place) -> str:

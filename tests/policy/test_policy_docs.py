@@ -12,6 +12,7 @@ from gateway.policy.load import load_dir
 from gateway.policy.model import DEFAULT_ENDPOINTS, ENDPOINTS, Output, Policy
 from gateway.policy.read_filters import WORDS as FILTER_WORDS
 from gateway.policy.read_output import OUTPUT_WORDS
+from gateway.policy.read_when import WORDS as WHEN_WORDS
 from tests.policy.meters import METERS
 from tests.test_docs import rows, words
 
@@ -20,9 +21,14 @@ OUTPUT = "version: 1\nmodels: [{match: m, output: {%s}}]\n"
 TABLES = {
     "`output`": (OUTPUT, set(OUTPUT_WORDS)),
     "`filters`, a list": (OUTPUT % "filters: [{%s}]", set(FILTER_WORDS)),
+    "`when`": (
+        "{version: 1, plans: {p: {budgets: [{name: b, meter: requests, limit: 5, per: day, when: {%s}}]}}}",
+        set(WHEN_WORDS),
+    ),
     "`watermark`": (OUTPUT % "watermark: {%s}", {"bias", "share", "vocabulary"}),
 }
 BESIDE = {
+    "timezone": "days: mon",
     "reasoning_chars": "reasoning: shorten",
     "name": "literal: x",
     "literal": "name: f",

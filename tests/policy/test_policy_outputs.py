@@ -15,6 +15,7 @@ from gateway.policy.outputs import effective_output, over, stricter
 from gateway.policy.resolve import Effective, resolve
 
 SCALARS = ("max_tokens", "min_tokens", "hold_ahead", "choices_max", "tokens_per_second")
+NOON_US = 1_800_000_000_000_000
 NAMES = ("echo", "logit_bias", "logprobs", "top_logprobs")
 
 
@@ -181,7 +182,7 @@ def effective(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str, s
     policy = load_dir(directory)
 
     def of(tenant: str, key_id: str, model: str) -> Effective:
-        return resolve(policy, organisation="acme", tenant=tenant, key_id=key_id, model=model)
+        return resolve(policy, organisation="acme", tenant=tenant, key_id=key_id, model=model, now_us=NOON_US)
 
     return of
 
@@ -204,11 +205,11 @@ def test_a_model_rule_is_put_on_top(effective: Callable[[str, str, str], Effecti
     assert effective("plain", "p", "thinker").output.max_tokens == 300
 
 
-def test_endpoints_are_the_plans(effective: Callable[[str, str, str], Effective], tmp_path: Path) -> None:
+def test_endpoints_are_the_plans(tmp_path: Path) -> None:
     """What a plan names, and where it names none, what is counted by tokens or harmless."""
-    assert effective("plain", "p", "any").endpoints == ("chat/*", "models")
-    (tmp_path / "p.yaml").write_text("version: 1\nplans: {open: {}}\n")
-    assert load_dir(tmp_path).plans["open"].endpoints == DEFAULT_ENDPOINTS
+    (tmp_path / "p.yaml").write_text("version: 1\nplans: {open: {}, few: {endpoints: [chat/*, models]}}\n")
+    plans = load_dir(tmp_path).plans
+    assert (plans["open"].endpoints, plans["few"].endpoints) == (DEFAULT_ENDPOINTS, ("chat/*", "models"))
 
 
 DAMAGED = b"""version: 1

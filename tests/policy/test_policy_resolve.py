@@ -13,6 +13,8 @@ from gateway.policy.model import Policy
 from gateway.policy.resolve import Effective, resolve
 from tests.policy.meters import METERS
 
+NOON_US = 1_800_000_000_000_000
+"""A moment; nothing of the policy below depends on it."""
 POLICY = """version: 1
 defaults: {max_output_tokens: 9, unbounded_output: learned}
 models:
@@ -41,12 +43,12 @@ tenants:
     plan: free
     budgets:
       - {name: extra, meter: requests, limit: 6, per: minute}
-      - {name: first, meter: output_tokens, limit: 7, per: minute, scope: user}
+      - {name: first, meter: output_tokens, limit: 7, per: minute, scope: user, override: true}
     keys:
       - id: s
         hash: "hmac-sha256:0000000000000000000000000000000000000000000000000000000000000002"
         budgets:
-          - {name: second, meter: requests, limit: 8, per: minute}
+          - {name: second, meter: requests, limit: 8, per: minute, override: true}
           - {name: own, meter: requests, limit: 9, per: minute}
 """
 
@@ -63,24 +65,24 @@ def names(effective: Effective) -> list[tuple[str, int]]:
 
 
 def test_levels_in_order(policy: Policy) -> None:
-    """Organisation, plan, model rule; a budget for other models is left out."""
-    actual = resolve(policy, organisation="acme", tenant="plain", key_id="p", model="gpt-5")
-    assert names(actual) == [("on-organisation", 2), ("first", 3), ("second", 4), ("on-rule", 1)]
+    """Plan, organisation, model rule; a budget for other models is left out."""
+    actual = resolve(policy, organisation="acme", tenant="plain", key_id="p", model="gpt-5", now_us=NOON_US)
+    assert names(actual) == [("first", 3), ("second", 4), ("on-organisation", 2), ("on-rule", 1)]
     assert (actual.rule.max_output_tokens, actual.allowed, actual.counts_cached_input) == (2, True, True)
 
 
 def test_replacements(policy: Policy) -> None:
     """A tenant's budget replaces the plan's of its name, a key's both, each in its place; whatever their meters are."""
-    actual = resolve(policy, organisation="acme", tenant="special", key_id="s", model="gpt-5")
-    assert names(actual) == [("on-organisation", 2), ("first", 7), ("second", 8), ("extra", 6), ("own", 9), ("on-rule", 1)]
-    assert (actual.budgets[1].meter, actual.budgets[1].scope) == ("output_tokens", ("user",))
+    actual = resolve(policy, organisation="acme", tenant="special", key_id="s", model="gpt-5", now_us=NOON_US)
+    assert names(actual) == [("first", 7), ("second", 8), ("on-organisation", 2), ("extra", 6), ("own", 9), ("on-rule", 1)]
+    assert (actual.budgets[0].meter, actual.budgets[0].scope) == ("output_tokens", ("user",))
 
 
 def test_first_rule_and_model_globs(policy: Policy) -> None:
     """The first rule that matches applies, alone; budgets with globs count the models they name."""
-    actual = resolve(policy, organisation="acme", tenant="plain", key_id="p", model="gpt-5-mini")
+    actual = resolve(policy, organisation="acme", tenant="plain", key_id="p", model="gpt-5-mini", now_us=NOON_US)
     assert actual.rule.max_output_tokens == 1
-    assert names(actual) == [("on-organisation", 2), ("first", 3), ("second", 4), ("minis", 5)]
+    assert names(actual) == [("first", 3), ("second", 4), ("minis", 5), ("on-organisation", 2)]
 
 
 @pytest.mark.parametrize(
@@ -88,7 +90,7 @@ def test_first_rule_and_model_globs(policy: Policy) -> None:
 )
 def test_allowed_models(policy: Policy, model: str, allowed: bool) -> None:
     """The whole name must match, and case counts; a model without a rule has the defaults and no price."""
-    actual = resolve(policy, organisation="acme", tenant="plain", key_id="p", model=model)
+    actual = resolve(policy, organisation="acme", tenant="plain", key_id="p", model=model, now_us=NOON_US)
     assert actual.allowed is allowed
     if not model.startswith("gpt-"):
         assert (actual.rule.max_output_tokens, actual.rule.unbounded_output, actual.rule.price) == (9, "learned", None)
@@ -99,7 +101,7 @@ def test_a_caller_of_another_policy_is_a_key_error(policy: Policy, wrong: dict[s
     """Nobody gets budgets by a mixed-up identity."""
     caller = {"organisation": "acme", "tenant": "plain", "key_id": "p"} | wrong
     with pytest.raises(KeyError):
-        resolve(policy, **caller, model="gpt-5")
+        resolve(policy, **caller, model="gpt-5", now_us=NOON_US)
 
 
 globs = st.text(st.sampled_from("ab-*?[]!/"), min_size=1, max_size=6)
@@ -116,4 +118,4 @@ def test_contract_free_tenant_has_no_budgets(tmp_path: Path) -> None:
     text = (Path(__file__).parents[1] / "fixtures" / "contract.yaml").read_text()
     (tmp_path / "c.yaml").write_text(text)
     policy = load_dir(tmp_path, meters=METERS)
-    assert resolve(policy, organisation="solo", tenant="free", key_id="free-1", model="demo-1").budgets == ()
+    assert resolve(policy, organisation="solo", tenant="free", key_id="free-1", model="demo-1", now_us=NOON_US).budgets == ()
