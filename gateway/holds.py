@@ -85,6 +85,8 @@ class Holds:
         self._renew_every_s = renew_every_s
         self._open: set[Hold] = set()
         self._down_until_s = 0.0
+        self._rooms: dict[bytes, list[asyncio.Future[None]]] = {}
+        """Who waits for a hold of a tag to close."""
         self.is_store_down = False
 
     def __len__(self) -> int:
@@ -175,6 +177,8 @@ class Holds:
     def _close(self, hold: Hold, actual: Sequence[int]) -> None:
         self._open.discard(hold)
         ledger, quote = hold.ledger, hold.quote
+        if self._rooms:
+            self._wake(quote.tag)
         if ledger is None or not hold.reserved.admitted:
             return
 
@@ -182,6 +186,25 @@ class Holds:
             self._tasks.spawn(self._settle(ledger, quote, actual), name="settle")
 
         ledger.post(quote.hold_id, quote.tag, quote.lines, actual, lost=again)
+
+    async def room(self, tag: bytes, *, at_most_s: float) -> None:
+        """Wait until a hold of this tag closes in this process, or until the time has passed."""
+        loop = asyncio.get_running_loop()
+        waiter = loop.create_future()
+        waiters = self._rooms.setdefault(tag, [])
+        waiters.append(waiter)
+        timer = loop.call_later(at_most_s, _wake, waiter)
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+            waiters.remove(waiter)
+            if not waiters and self._rooms.get(tag) is waiters:
+                del self._rooms[tag]
+
+    def _wake(self, tag: bytes) -> None:
+        for waiter in self._rooms.get(tag, ()):
+            _wake(waiter)
 
     async def _settle(self, ledger: Ledger, quote: Quote, actual: Sequence[int]) -> None:
         pause_s = 0.05
@@ -229,3 +252,8 @@ class Holds:
         except Exception as error:
             # A bug that one stream meets must not end the renewals of all: they would lose their holds.
             log.warning("renew_failed", hold=quote.hold_id.decode(), side="gateway", reason=type(error).__name__)
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

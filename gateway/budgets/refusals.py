@@ -45,6 +45,15 @@ def worst(budgets: Sequence[Budget], lines: Sequence[Line], standings: Sequence[
     )
 
 
+def wait_us(budgets: Sequence[Budget], lines: Sequence[Line], standings: Sequence[Standing]) -> int | None:
+    """Microseconds until a refused request fits; -1: never. None: when requests that run end, which nobody knows."""
+    index = worst(budgets, lines, standings)
+    standing = standings[index]
+    if standing.wait_us != _NEVER and (standing.held > 0 or lines[index].kind == "concurrency"):
+        return None
+    return standing.wait_us
+
+
 def refusal(
     budgets: Sequence[Budget],
     lines: Sequence[Line],

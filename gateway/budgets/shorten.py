@@ -36,14 +36,6 @@ def with_output(
     )
 
 
-def may_shorten(budgets: Sequence[Budget], lines: Sequence[Line], standings: Sequence[Standing]) -> bool:
-    """Whether every enforced budget that a refused request does not fit says `on_exceed: shorten`; at least one must."""
-    refusing = [
-        budget for budget, line, standing in zip(budgets, lines, standings) if line.enforce and standing.remaining < line.amount
-    ]
-    return bool(refusing) and all(budget.on_exceed == "shorten" for budget in refusing)
-
-
 def affordable_output(
     budgets: Sequence[Budget],
     lines: Sequence[Line],

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.budgets.limits import lines, plan_lines
 from gateway.budgets.meters import METERS, Terms
-from gateway.budgets.shorten import TOKENS_MAX, affordable_output, extension, may_shorten, with_output
+from gateway.budgets.shorten import TOKENS_MAX, affordable_output, extension, with_output
 from gateway.policy.model import Price
 from gateway.store.local import LocalLedger
 from gateway.values import Extent, Reserved, Standing
@@ -148,21 +148,6 @@ def test_what_is_free_has_no_bound():
     standings = [Standing(0, 0, 0, 0, 0), Standing(0, 0, 1, 0, 0)]
     fits = affordable_output([MONTH, IN_FLIGHT], made, standings, input_tokens=10, choices=2, terms=free, extent=Extent())
     assert fits == TOKENS_MAX
-
-
-def test_a_request_is_shortened_only_if_every_budget_in_its_way_says_so():
-    """A budget that fits has no say, nor has one in shadow; and where nothing is in the way there is nothing to shorten."""
-    shortens = budget("s", meter="output_tokens", limit=100, on_exceed="shorten")
-    rejects = budget("r", meter="output_tokens", limit=100)
-    shadow = budget("w", meter="output_tokens", limit=100, enforce=False)
-    budgets = [shortens, rejects, shadow]
-    made = quoted(budgets, 0, 50, TERMS, Extent())
-
-    def asked(*remaining):
-        return may_shorten(budgets, made, [Standing(0, 0, left, 0, 0) for left in remaining])
-
-    seen = [asked(10, 50, 50), asked(10, 50, -1), asked(10, 49, 50), asked(50, 49, 50), asked(50, 50, 50), asked(50, 50, 0)]
-    assert seen == [True, True, False, False, False, False]
 
 
 def test_budgets_that_no_shorter_answer_fits():
