@@ -45,7 +45,7 @@ def load_dir(path: Path, *, meters: Collection[str] = METERS) -> Policy:
 def _read_files(directory: Path, mistakes: list[Mistake]) -> list[tuple[str, bytes]]:
     files: list[tuple[str, bytes]] = []
     try:
-        paths = sorted(path for path in directory.iterdir() if _is_policy_name(path.name))
+        paths = sorted(path for path in directory.iterdir() if is_policy_name(path.name))
     except OSError as error:
         mistakes.append(Mistake(str(directory), 1, 1, "directory", f"cannot be read: {error.strerror}"))
         return files
@@ -63,7 +63,7 @@ def _read_files(directory: Path, mistakes: list[Mistake]) -> list[tuple[str, byt
     return files
 
 
-def _is_policy_name(name: str) -> bool:
+def is_policy_name(name: str) -> bool:
     stem, _, suffix = name.rpartition(".")
     return suffix in ("yaml", "yml") and not name.startswith(".") and not stem.endswith(".test")
 
