@@ -17,21 +17,31 @@ import structlog
 from aiohttp import http_parser, web
 
 from gateway import __version__, health, listener, logs, proxy
+from gateway.admin import policy as admin_policy
+from gateway.admin import server as admin_server
+from gateway.admin import state as admin_state
 from gateway.background import Tasks
 from gateway.budgets.estimate import Estimator
 from gateway.errors import SettingsError, StoreFault
+from gateway.explained import Explained
 from gateway.holds import Holds
 from gateway.house import House
+from gateway.policy import install
 from gateway.policy.load import load_dir
-from gateway.settings import Settings, secret, upstream_credentials
+from gateway.policy.model import Policy
+from gateway.policy.source import Source
+from gateway.settings import Settings, admin_token, pool_credentials, secret, upstream_credentials
 from gateway.snapshot import Policies
 from gateway.store import checkup, embedded
 from gateway.store.address import parse_url
 from gateway.store.local import LocalLedger
 from gateway.store.owners import Owners
 from gateway.store.redis import RedisLedger
+from gateway.tally import Tally
 from gateway.upstream.base import Timeouts
+from gateway.upstream.fleet import Fleet, Pool, Route, Server, Wanted
 from gateway.upstream.pool import HttpUpstream
+from gateway.waiting import Waiting
 
 log = structlog.get_logger()
 
@@ -81,38 +91,59 @@ async def open_ledger(settings: Settings) -> AsyncIterator[RedisLedger]:
 async def serve(settings: Settings, environ: Mapping[str, str], *, on_ready: Callable[[], None] | None = None) -> None:
     """Run the gateway until SIGTERM or SIGINT. Raises SettingsError, PolicyErrors or StoreFault before it listens."""
     require_fast_parser()
-    key_secret, credentials = secret(environ), upstream_credentials(environ)
+    key_secret = secret(environ)
+    token = admin_token(environ, settings)
+    install.finish(settings.policies)
     policies = Policies(load_dir(settings.policies), key_secret)
-    upstream = open_upstream(settings)
+    fleet = open_fleet(settings, environ)
+
+    def adopt(policy: Policy) -> None:
+        fleet.adopt(wanted_pools(policy, environ))
+        policies.swap(policy)
+
+    adopt(policies.snapshot().policy)
+    source = Source(settings.policies, policies.snapshot().policy, adopt=adopt)
     lines = logs.configure()
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     async with open_ledger(settings) as ledger:
         tasks = Tasks(_report)
+        holds = Holds(
+            ledger,
+            fallback=LocalLedger(share=settings.store_loss_share) if settings.store_loss == "share" else None,
+            tasks=tasks,
+            lease_s=settings.lease,
+            renew_every_s=settings.renew_every,
+        )
         house = House(
             settings=settings,
             secret=key_secret,
-            credentials=credentials,
             policies=policies,
-            holds=Holds(
-                ledger,
-                fallback=LocalLedger(share=settings.store_loss_share) if settings.store_loss == "share" else None,
-                tasks=tasks,
-                lease_s=settings.lease,
-                renew_every_s=settings.renew_every,
-            ),
+            holds=holds,
+            waiting=Waiting(holds),
             owners=Owners(ledger.connection, key_secret),
-            upstream=upstream,
+            fleet=fleet,
             estimator=Estimator(),
+            tally=Tally(),
+            explained=Explained(),
             tasks=tasks,
             store_now_us=ledger.server_now_us,
         )
         if settings.store != "embedded":
             for warning in await checkup.warnings(parse_url(settings.store), timeout_s=settings.store_timeout):
                 log.warning("store_setup", side="store", reason=warning)
-        runner = await _listen(house, health.Checks(ledger, upstream, stopping))
-        beside = [tasks.spawn(house.holds.run(), name="renewals"), tasks.spawn(lines.run(), name="log")]
+        runner = await _listen(house, health.Checks(ledger, fleet, stopping))
+        admin = await _listen_admin(house, source, token)
+        beside = [
+            tasks.spawn(house.holds.run(), name="renewals"),
+            tasks.spawn(lines.run(), name="log"),
+            tasks.spawn(source.watch(), name="policy"),
+            tasks.spawn(fleet.tidy(), name="fleet"),
+        ]
+        asyncio.get_running_loop().add_signal_handler(
+            signal.SIGHUP, lambda: tasks.spawn(source.reload("signal"), name="policy")
+        )
         gc.collect()
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD, 20, 20)
@@ -122,20 +153,22 @@ async def serve(settings: Settings, environ: Mapping[str, str], *, on_ready: Cal
         await stopping.wait()
         log.info("stopping", open_holds=len(house.holds), drain_s=settings.drain)
         await runner.cleanup()
+        if admin is not None:
+            await admin.cleanup()
         for task in beside:
             task.cancel()
         with suppress(StoreFault):
             await ledger.ping()  # replies come in order: once this one is here, every settlement's is
         lost = await tasks.drain(settings.drain)
-        await upstream.close()
+        await fleet.close()
         log.info("stopped", unfinished_tasks=lost)
     lines.close(LOG_CLOSE_S)
 
 
-def open_upstream(settings: Settings) -> HttpUpstream:
-    """The upstream the settings name; nothing is connected yet. Raises SettingsError for a bad URL."""
+def open_upstream(settings: Settings, url: str = "") -> HttpUpstream:
+    """A model server; "" is the one that the settings name. Nothing is connected yet. Raises SettingsError for a bad URL."""
     return HttpUpstream(
-        settings.upstream,
+        url or settings.upstream,
         credentials=[],  # they differ between wire families: phases.shape sends them
         timeouts=Timeouts(
             settings.connect_timeout, settings.first_byte_timeout, settings.between_chunks_timeout, settings.total_timeout
@@ -145,6 +178,41 @@ def open_upstream(settings: Settings) -> HttpUpstream:
     )
 
 
+def open_fleet(settings: Settings, environ: Mapping[str, str]) -> Fleet:
+    """The upstream of the settings, as a fleet that can take a policy's pools. Raises SettingsError."""
+    default = Route("", Pool([Server(open_upstream(settings))]), upstream_credentials(environ))
+    return Fleet(default, lambda url: open_upstream(settings, url))
+
+
+def wanted_pools(policy: Policy, environ: Mapping[str, str]) -> list[Wanted]:
+    """The pools that a policy names, with their keys. Raises SettingsError for a key that is not in the environment."""
+    shared = upstream_credentials(environ)
+    return [
+        Wanted(name, urls, pool_credentials(environ, name, key_env) if key_env else shared)
+        for name, urls, key_env in ((pool.name, pool.urls, pool.key_env) for pool in policy.upstreams)
+    ]
+
+
+async def _listen_admin(house: House, source: Source, token: str) -> web.AppRunner | None:
+    """Open the operator's listener, where one is set. Raises SettingsError when the address is taken."""
+    if house.settings.admin == "none":
+        return None
+    routes = [*admin_policy.routes(source), *admin_state.routes(house, source)]
+    runner = web.AppRunner(admin_server.application(routes, token), access_log=None)
+    await runner.setup()
+    await _open_site(runner, "admin", house.settings.admin)
+    return runner
+
+
+async def _open_site(runner: web.ServerRunner | web.AppRunner, setting: str, address: str) -> None:
+    host, _, port = address.rpartition(":")
+    try:
+        await web.TCPSite(runner, host.strip("[]"), int(port), backlog=4096).start()
+    except OSError as error:
+        await runner.cleanup()
+        raise SettingsError(f"{setting}: cannot listen on {address}: {error.strerror or error}") from None
+
+
 async def _listen(house: House, checks: health.Checks) -> web.ServerRunner:
     """Open the tenants' listener. Raises SettingsError when the address is taken."""
     settings = house.settings
@@ -152,12 +220,7 @@ async def _listen(house: House, checks: health.Checks) -> web.ServerRunner:
     server = listener.server(handler, keepalive_timeout=settings.keepalive_timeout)
     runner = web.ServerRunner(server, shutdown_timeout=settings.drain)
     await runner.setup()
-    host, _, port = settings.listen.rpartition(":")
-    try:
-        await web.TCPSite(runner, host.strip("[]"), int(port), backlog=4096).start()
-    except OSError as error:
-        await runner.cleanup()
-        raise SettingsError(f"listen: cannot listen on {settings.listen}: {error.strerror or error}") from None
+    await _open_site(runner, "listen", settings.listen)
     return runner
 
 

@@ -27,7 +27,7 @@ class Explained:
         self._kept_max = kept_max
 
     def note(self, entry: Entry, refusal: Refusal, at_us: int) -> None:
-        """A request was refused. A request that never had a caller explains itself, and anybody could fill the memory with it."""
+        """A request was refused. Without a caller it explains itself, and anybody could fill the memory with it."""
         if entry.caller is None:
             return
         self._kept[entry.id] = _explained(entry, refusal, at_us)

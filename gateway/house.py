@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.background import Tasks
 from gateway.budgets.estimate import Estimator
+from gateway.explained import Explained
 from gateway.holds import Holds
 from gateway.settings import Settings
 from gateway.snapshot import Policies
 from gateway.store.owners import Owners
-from gateway.upstream.base import Upstream
+from gateway.tally import Tally
+from gateway.upstream.fleet import Fleet
+from gateway.waiting import Waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +22,14 @@ class House:
     settings: Settings
     secret: bytes
     """Keys are hashed under it; so are end users' names in the store."""
-    credentials: Mapping[str, list[tuple[bytes, bytes]]]
-    """The upstream's own, by wire family."""
     policies: Policies
     holds: Holds
     owners: Owners
-    upstream: Upstream
+    waiting: Waiting
+    fleet: Fleet
     estimator: Estimator
+    tally: Tally
+    explained: Explained
     tasks: Tasks
     store_now_us: Callable[[], int]
     """The store's clock, as well as it is known here."""

@@ -8,6 +8,8 @@ Failure policy: while the store is gone nobody's ownership is known, and a kept 
 
 from __future__ import annotations
 
+import asyncio
+
 import orjson
 import structlog
 from aiohttp import web
@@ -21,11 +23,13 @@ from gateway.phases import relay
 from gateway.phases.curb import KEEPS_ANSWERS
 from gateway.phases.record import Entry
 from gateway.phases.shape import shape_bare
+from gateway.policy.resolve import upstream_of
 from gateway.snapshot import Snapshot
+from gateway.upstream.fleet import Route
 from gateway.values import Ask, Caller
-from gateway.whole import Whole
+from gateway.whole import Headers, Whole
 from gateway.wires.base import Family, StreamReader
-from gateway.wires.models import listed
+from gateway.wires.models import joined, listed
 
 log = structlog.get_logger()
 
@@ -36,25 +40,63 @@ async def serve(
     request: web.BaseRequest, endpoint: Endpoint, caller: Caller, policy: Snapshot, house: House, family: Family, entry: Entry
 ) -> web.StreamResponse:
     """Raises Refusal, UpstreamFault and StoreFault."""
+    if endpoint.kind == "models":
+        return await _list(request, endpoint, caller, policy, house, family, entry)
     if endpoint.kind == "model":
         name = endpoint.item.replace("%2F", "/").replace("%2f", "/").replace("%3A", ":").replace("%3a", ":")
-        if not policy.may_ask_for(caller, name):
+        served_by = upstream_of(policy.policy, name)
+        if served_by is None or not policy.may_ask_for(caller, name):
             raise _unknown_model(name)
-    elif endpoint.kind == "stored":
-        await _check_owner(endpoint.item, caller, house)
-    reply = await house.upstream.send(*shape_bare(request, endpoint, house.credentials[family.name]))
+    else:
+        served_by = await _keeper(endpoint.item, caller, house)
+    status, body, answered = await _fetch(request, endpoint, house.fleet.route(served_by), house, family, entry)
+    return Whole(status, answered, body)
+
+
+async def _fetch(
+    request: web.BaseRequest, endpoint: Endpoint, route: Route, house: House, family: Family, entry: Entry
+) -> tuple[int, bytes, Headers]:
+    """Status, body and headers of one upstream's answer. Raises UpstreamFault."""
+    reply = await route.pool.send(*shape_bare(request, endpoint, route.credentials[family.name]))
     try:
         body = await relay.whole(reply, limit_bytes=house.settings.answer_limit_bytes, is_stream=False)
-        if endpoint.kind == "models" and reply.status == 200:
-            body = _of_plan(body, caller, policy)
-        return Whole(reply.status, headers(reply, family, entry, house, []), body)
+        return reply.status, body, headers(reply, family, entry, house, [])
     finally:
         reply.close()
 
 
-def _of_plan(body: bytes, caller: Caller, policy: Snapshot) -> bytes:
+async def _list(
+    request: web.BaseRequest, endpoint: Endpoint, caller: Caller, policy: Snapshot, house: House, family: Family, entry: Entry
+) -> Whole:
+    """The models of every upstream that answers, each as the one that serves it lists it. Raises UpstreamFault if none does."""
+
+    async def fetch(route: Route) -> tuple[int, bytes, Headers] | UpstreamFault:
+        try:
+            return await _fetch(request, endpoint, route, house, family, entry)
+        except UpstreamFault as fault:
+            log.warning(
+                "upstream_fault", id=entry.id, side="upstream", upstream=route.name, fault=fault.kind, reason=fault.message
+            )
+            return fault
+
+    routes = house.fleet.routes
+    answers = await asyncio.gather(*(fetch(route) for route in routes))
+    lists = [(route, answer) for route, answer in zip(routes, answers) if isinstance(answer, tuple) and answer[0] == 200]
+    if lists:
+        bodies = [_of_plan(body, caller, policy, route.name) for route, (_, body, _) in lists]
+        return Whole(200, lists[0][1][2], joined(bodies))
+    first = answers[0]
+    if isinstance(first, UpstreamFault):
+        raise first
+    return Whole(first[0], first[2], first[1])
+
+
+def _of_plan(body: bytes, caller: Caller, policy: Snapshot, served_by: str) -> bytes:
+    def is_shown(name: str) -> bool:
+        return policy.may_ask_for(caller, name) and upstream_of(policy.policy, name) == served_by
+
     try:
-        return listed(body, lambda name: policy.may_ask_for(caller, name))
+        return listed(body, is_shown)
     except ValueError:
         raise UpstreamFault("protocol", "the upstream's list of models is none", reached=True) from None
 
@@ -74,7 +116,7 @@ async def check_owned(ask: Ask, caller: Caller, house: House) -> None:
         if type(item) is dict:
             item = item.get("id")
         if item is not None:
-            await _check_owner(str(item), caller, house, field)
+            await _keeper(str(item), caller, house, field)
     if refers_to_items(ask.body.get("input")):
         # Whose an item is, only its answer tells, and that is not said here.
         message = "input: items are not taken by reference here; send them whole, or give previous_response_id."
@@ -91,13 +133,16 @@ def refers_to_items(given: object) -> bool:
     )
 
 
-async def _check_owner(item: str, caller: Caller, house: House, param: str | None = None) -> None:
-    if not await house.owners.owns(tag(caller.organisation), caller.tenant, item):
+async def _keeper(item: str, caller: Caller, house: House, param: str | None = None) -> str:
+    """The upstream that keeps a caller's answer. Raises Refusal (404) where it is not the caller's, and StoreFault."""
+    upstream = await house.owners.upstream_of(tag(caller.organisation), caller.tenant, item)
+    if upstream is None:
         message = "No answer of yours with this id is kept."
         raise Refusal("not_found", message, status=404, param=param, code="response_not_found", reason="not_the_owner")
+    return upstream
 
 
-async def note_answer(ask: Ask, answer: bytes, caller: Caller, house: House, stored: str | None) -> None:
+async def note_answer(ask: Ask, answer: bytes, caller: Caller, house: House, *, stored: str | None, upstream: str) -> None:
     """Remember whose answer this is, where answers are kept, before the client learns its id."""
     if ask.wire != KEEPS_ANSWERS or stored != OWN or ask.body.get("store") is False:
         return
@@ -106,20 +151,20 @@ async def note_answer(ask: Ask, answer: bytes, caller: Caller, house: House, sto
     except orjson.JSONDecodeError:
         return
     if type(value) is dict and type(item := value.get("id")) is str:
-        await claim(item, caller, house)
+        await claim(item, caller, house, upstream)
 
 
-async def claim(item: str, caller: Caller, house: House) -> None:
+async def claim(item: str, caller: Caller, house: House, upstream: str) -> None:
     """The answer `item` is the caller's tenant's. A store that is gone leaves it without an owner: nobody can refer to it."""
     try:
-        await house.owners.claim(tag(caller.organisation), caller.tenant, item)
+        await house.owners.claim(tag(caller.organisation), caller.tenant, item, upstream)
     except StoreFault as fault:
         log.warning("claim_lost", side="store", reason=str(fault))
 
 
-async def claim_stream(reader: StreamReader, caller: Caller, house: House) -> bool:
+async def claim_stream(reader: StreamReader, caller: Caller, house: House, upstream: str) -> bool:
     """As soon as a stream has told its answer's id. True: it is done."""
     item = reader.answer_id
     if item:
-        await claim(item, caller, house)
+        await claim(item, caller, house, upstream)
     return bool(item)

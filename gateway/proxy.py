@@ -31,14 +31,14 @@ from gateway.endpoints import Endpoint, family_of, route
 from gateway.errors import Refusal, StoreFault, UpstreamFault
 from gateway.house import House
 from gateway.phases import admit, relay, settle
-from gateway.phases.curb import KEEPS_ANSWERS, curb, notes
+from gateway.phases.curb import KEEPS_ANSWERS, at_model, curb, notes
 from gateway.phases.identify import identify
 from gateway.phases.leash import Leash
 from gateway.phases.read import read
 from gateway.phases.record import Entry, Timings, record
 from gateway.phases.shape import shape
 from gateway.snapshot import Admission, Snapshot
-from gateway.upstream.base import NotSent, Reply
+from gateway.upstream.base import NotSent, Reply, Upstream
 from gateway.values import Ask, Caller, Cut, Ended, Outcome, Outgoing
 from gateway.whole import Headers, Whole
 from gateway.wires import FAMILIES, WIRES
@@ -91,6 +91,9 @@ async def handle(request: web.BaseRequest, house: House) -> web.StreamResponse:
             response = answer.refuse(refusal, family, entry.id, limits=entry.limits, now_s=house.store_now_us() / 1e6)
         entry.status = 0 if response is None else response.status
         record(entry, refusal)
+        house.tally.note(entry, refusal)
+        if refusal is not None:
+            house.explained.note(entry, refusal, house.store_now_us())
     return response
 
 
@@ -118,24 +121,43 @@ async def _serve(
     wire, settings = WIRES[endpoint.wire], house.settings
     ask = entry.ask = await read(request, wire, limit_bytes=settings.body_limit_bytes, timeout_s=settings.body_timeout)
     entry.timings.mark("read")
-    known = admit.admission(caller, ask.model, endpoint.name, policy, house.store_now_us())
-    ask, limit, dropped = curb(ask, wire, known.effective.output, known.effective.rule.max_output_tokens)
-    if ask.wire == KEEPS_ANSWERS:
-        await listing.check_owned(ask, caller, house)
-    held = await admit.hold(house.holds, caller, ask, limit, entry.id, known, house.estimator, house.store_now_us)
-    entry.ask, entry.hold, entry.limits = ask, held.hold, held.limits
-    entry.limit = limit = held.limit
-    entry.dropped = dropped
+    held, known = await _hold(ask, wire, endpoint, caller, policy, house, entry)
+    ask, limit = entry.ask, held.limit
     entry.timings.mark("hold")
     if not held.hold.reserved.admitted:
         raise admit.refused(held.hold, caller, ask, known)
-    outgoing = shape(request, ask, wire, endpoint, house.credentials[family.name], limit=limit, mark=known.mark)
-    return await _exchange(
-        outgoing, _Way(request, caller, ask, known, wire, family, house, entry, limit, notes(limit, dropped))
-    )
+    route = house.fleet.route(known.upstream or "")
+    outgoing = shape(request, ask, wire, endpoint, route.credentials[family.name], limit=limit, mark=known.mark)
+    way = _Way(request, caller, ask, known, wire, family, house, entry, limit, notes(limit, entry.dropped, entry.downgraded_to))
+    return await _exchange(outgoing, route.pool, way)
 
 
-async def _exchange(outgoing: Outgoing, way: _Way) -> web.StreamResponse:
+async def _hold(
+    ask: Ask, wire: Wire, endpoint: Endpoint, caller: Caller, policy: Snapshot, house: House, entry: Entry
+) -> tuple[admit.Held, Admission]:
+    """Hold a request's budgets: its own model's, or those of the models that its budgets downgrade it to, each tried once."""
+    known = admit.admission(caller, ask.model, endpoint.name, policy, house.store_now_us())
+    tried = {ask.model}
+    while True:
+        curbed, limit, dropped = curb(ask, wire, known.effective.output, known.effective.rule.max_output_tokens)
+        if ask.wire == KEEPS_ANSWERS:
+            await listing.check_owned(curbed, caller, house)
+        held = await admit.hold(
+            house.holds, house.waiting, caller, curbed, limit, entry.id, known, house.estimator, house.store_now_us
+        )
+        entry.ask, entry.hold, entry.limits, entry.limit, entry.dropped = curbed, held.hold, held.limits, held.limit, dropped
+        if not held.downgrade_to or held.downgrade_to in tried:
+            return held, known
+        try:
+            smaller = admit.admission(caller, held.downgrade_to, endpoint.name, policy, house.store_now_us())
+        except Refusal:  # the tenant may not have that model: then this is a refusal like any other
+            return held, known
+        ask, known = at_model(ask, held.downgrade_to), smaller
+        tried.add(ask.model)
+        entry.downgraded_to = ask.model
+
+
+async def _exchange(outgoing: Outgoing, upstream: Upstream, way: _Way) -> web.StreamResponse:
     """Forward, relay, and close the hold with what came of it. Raises what `handle` answers, once the hold is closed."""
     request, caller, ask, known, wire, family, house, entry, limit, _ = way
     hold = entry.hold
@@ -149,7 +171,7 @@ async def _exchange(outgoing: Outgoing, way: _Way) -> web.StreamResponse:
     fault_kind = ""
     response: web.StreamResponse | None = None
     try:
-        reply = await house.upstream.send(*outgoing)
+        reply = await upstream.send(*outgoing)
         entry.timings.mark("upstream")
         if reader is not None and reply.status == 200 and is_event_stream(reply):
             response = await begin(request, headers(reply, family, entry, house, way.notes))
@@ -183,7 +205,9 @@ async def _exchange(outgoing: Outgoing, way: _Way) -> web.StreamResponse:
                 whole_bytes = len(body)
                 if ask.wire in COUNTS:
                     settle.calibrate(caller, ask, counted(body), house.estimator)
-                await listing.note_answer(ask, body, caller, house, known.effective.output.stored)
+                await listing.note_answer(
+                    ask, body, caller, house, stored=known.effective.output.stored, upstream=known.upstream or ""
+                )
             else:
                 ended = "upstream_refused"
             response = Whole(
@@ -228,7 +252,7 @@ def _claims(way: _Way, reader: StreamReader) -> Callable[[], Awaitable[bool]] | 
     """What is done before the client learns the id of an answer that is kept; None: nothing."""
     if way.ask.wire != KEEPS_ANSWERS or way.known.effective.output.stored != listing.OWN:
         return None
-    return partial(listing.claim_stream, reader, way.caller, way.house)
+    return partial(listing.claim_stream, reader, way.caller, way.house, way.known.upstream or "")
 
 
 def _leash(way: _Way, reader: StreamReader) -> Leash | None:

@@ -20,6 +20,7 @@ from typing import Any
 from gateway.errors import Mistake, SettingsError
 from gateway.policy.yaml_tree import Scalar, Table, read_tree
 
+ADMIN_TOKEN_BYTES_MIN = 16
 SECRET_BYTES_MIN = 8
 
 
@@ -58,6 +59,10 @@ def _listen(text: str) -> str:
     return text
 
 
+def _admin(text: str) -> str:
+    return text if text == "none" else _listen(text)
+
+
 def _store_loss(text: str) -> str:
     if text not in ("share", "refuse"):
         raise ValueError("'share' (go on within a local share of every budget) or 'refuse'")
@@ -92,6 +97,7 @@ class Settings:
     policies: Path = _setting(_path, "policies", "DIR", "directory of the policy files")
     upstream: str = _setting(_text, "http://127.0.0.1:9000", "URL", "base URL of the model server, without /v1")
     listen: str = _setting(_listen, "127.0.0.1:8080", "HOST:PORT", "where tenants connect")
+    admin: str = _setting(_admin, "none", "HOST:PORT|none", "where the operator's own listener is, with a token")
     store: str = _setting(_text, "embedded", "URL", "redis://, rediss:// or unix:// of the store, or 'embedded'")
     data: Path = _setting(_path, ".gauger", "DIR", "directory of the embedded store")
     lease: float = _setting(seconds, "10s", "TIME", "how long a hold outlives a gateway that was killed")
@@ -190,16 +196,42 @@ def secret(environ: Mapping[str, str]) -> bytes:
     return value.encode()
 
 
+def admin_token(environ: Mapping[str, str], settings: Settings) -> str:
+    """The token of the operator's listener, from GAUGER_ADMIN_TOKEN or the file GAUGER_ADMIN_TOKEN_FILE names.
+
+    "" where there is no such listener. Raises SettingsError.
+    """
+    if settings.admin == "none":
+        return ""
+    value = _from_environment("GAUGER_ADMIN_TOKEN", environ)
+    if value is None or len(value.encode()) < ADMIN_TOKEN_BYTES_MIN or not value.isascii() or not value.isprintable():
+        raise SettingsError(
+            "GAUGER_ADMIN_TOKEN (or GAUGER_ADMIN_TOKEN_FILE) must be set where `admin` is: "
+            f"at least {ADMIN_TOKEN_BYTES_MIN} printable ASCII characters"
+        )
+    return value
+
+
 def upstream_credentials(environ: Mapping[str, str]) -> dict[str, list[tuple[bytes, bytes]]]:
     """The upstream's own key as each family's headers, from UPSTREAM_API_KEY or the file UPSTREAM_API_KEY_FILE names.
 
     None is sent where neither is set. Raises SettingsError.
     """
     value = _from_environment("UPSTREAM_API_KEY", environ)
+    return {"openai": [], "anthropic": []} if value is None else _credentials("UPSTREAM_API_KEY", value)
+
+
+def pool_credentials(environ: Mapping[str, str], upstream: str, variable: str) -> dict[str, list[tuple[bytes, bytes]]]:
+    """As `upstream_credentials`, for an upstream of the policy that names its own variable. Raises SettingsError without it."""
+    value = _from_environment(variable, environ)
     if value is None:
-        return {"openai": [], "anthropic": []}
+        raise SettingsError(f"the upstream {upstream} takes its key from {variable} (or {variable}_FILE): neither is set")
+    return _credentials(variable, value)
+
+
+def _credentials(variable: str, value: str) -> dict[str, list[tuple[bytes, bytes]]]:
     if not value.isascii() or not value.isprintable():
-        raise SettingsError("UPSTREAM_API_KEY must be printable ASCII: it becomes a header")
+        raise SettingsError(f"{variable} must be printable ASCII: it becomes a header")
     key = value.encode()
     return {"openai": [(b"authorization", b"Bearer " + key)], "anthropic": [(b"x-api-key", key)]}
 

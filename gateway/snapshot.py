@@ -12,7 +12,7 @@ from gateway.budgets.meters import Terms
 from gateway.output.edits import Compiled, compile_output
 from gateway.output.watermark import Marked, mark_of
 from gateway.policy.model import Policy, Watermark
-from gateway.policy.resolve import Effective, Levels, allows_endpoint, allows_model, levels_of, resolve
+from gateway.policy.resolve import Effective, Levels, allows_endpoint, allows_model, levels_of, resolve, upstream_of
 from gateway.values import Caller
 
 PLANS_MAX = 20_000
@@ -29,18 +29,21 @@ class Admission(NamedTuple):
     """What answers may be, ready for use."""
     mark: Marked | None
     """The tenant's watermark, where its policy has one."""
+    upstream: str | None
+    """Who serves the model, by the policy's name; "": the upstream of the settings. None: nobody."""
 
 
 class Snapshot:
     """One policy, with what was worked out from it so far. A request keeps the snapshot it began with."""
 
-    def __init__(self, policy: Policy, secret: bytes) -> None:
+    def __init__(self, policy: Policy, secret: bytes, before: Snapshot | None = None) -> None:
+        """`before`: the snapshot that this one follows; what is made in milliseconds and still holds is taken over."""
         self.policy = policy
         self.digest = policy.digest
         self.secret = secret
         self.callers: dict[str, Caller] = {}
         """Who sent a credential header's value, for `identify`: good ones only."""
-        self._marks: dict[tuple[str, Watermark], Marked] = {}
+        self._marks: dict[tuple[str, Watermark], Marked] = {} if before is None else before.marks_of(policy)
         self._admissions: dict[tuple[str, str, str | None], Admission] = {}
         self._uses: dict[tuple[str, str], bool] = {}
 
@@ -67,7 +70,7 @@ class Snapshot:
         plan = plan_lines(effective.budgets, caller, model, secret=self.secret)
         watermark = effective.output.watermark
         mark = None if watermark is None else self._mark(caller.tenant, watermark)
-        return Admission(effective, plan, terms, compile_output(effective.output), mark)
+        return Admission(effective, plan, terms, compile_output(effective.output), mark, upstream_of(self.policy, model))
 
     def _mark(self, tenant: str, watermark: Watermark) -> Marked:
         """One for each tenant and not for each model: it is made in milliseconds, and weighs kilobytes."""
@@ -75,6 +78,10 @@ class Snapshot:
         if mark is None:
             mark = self._marks[tenant, watermark] = mark_of(self.secret, tenant, watermark)
         return mark
+
+    def marks_of(self, policy: Policy) -> dict[tuple[str, Watermark], Marked]:
+        """The watermarks made so far, of tenants that `policy` has too."""
+        return {key: mark for key, mark in self._marks.items() if key[0] in policy.tenants}
 
     def may_use(self, caller: Caller, endpoint: str) -> bool:
         """Whether every level of the caller's policy allows an endpoint (one of `endpoints.TABLE`'s names)."""
@@ -99,3 +106,7 @@ class Policies:
 
     def snapshot(self) -> Snapshot:
         return self._snapshot
+
+    def swap(self, policy: Policy) -> None:
+        """From now on requests begin with this policy; what runs keeps the one it began with."""
+        self._snapshot = Snapshot(policy, self._snapshot.secret, self._snapshot)

@@ -14,13 +14,15 @@ from gateway.budgets import limits as budget_limits
 from gateway.budgets.estimate import Estimator
 from gateway.budgets.limits import lines, plan_lines
 from gateway.budgets.refusals import refusal
-from gateway.budgets.shorten import affordable_output, may_shorten
+from gateway.budgets.remedies import REJECT, Remedy, remedy
+from gateway.budgets.shorten import affordable_output
 from gateway.errors import Refusal
 from gateway.holds import Hold, Holds
 from gateway.output.clamp import FLOOR_TOKENS, shortened
 from gateway.snapshot import Admission, Snapshot
 from gateway.store.ports import Ledger, WindowPassed
 from gateway.values import Ask, Caller, Limit, Line, Quote
+from gateway.waiting import Waiting
 
 UNBOUNDED_TOKENS = 100_000_000
 """Of an answer that nobody bounds."""
@@ -47,6 +49,9 @@ def admission(caller: Caller, model: str, endpoint: str, policy: Snapshot, now_u
     if known.terms.price is None and any(budget.meter == "cost" and budget.enforce for budget in effective.budgets):
         message = f"The model {model} has no price in this gateway, and a spending limit applies: use a priced model."
         raise Refusal("permission", message, status=403, param="model", code="model_not_priced", reason="model_not_priced")
+    if known.upstream is None:
+        message = f"The model '{model}' does not exist or you do not have access to it."
+        raise Refusal("not_found", message, status=404, param="model", code="model_not_found", reason="model_not_served")
     return known
 
 
@@ -100,10 +105,13 @@ class Held(NamedTuple):
     """As in `quote`, lowered to what the budgets still hold where they say `on_exceed: shorten`."""
     limits: list[Limit]
     """How the caller's budgets stand, for headers."""
+    downgrade_to: str
+    """The model that the budgets in the way name instead; "": none."""
 
 
 async def hold(
     holds: Holds,
+    waiting: Waiting,
     caller: Caller,
     ask: Ask,
     limit: int | None,
@@ -112,15 +120,18 @@ async def hold(
     estimator: Estimator,
     store_now_us: Callable[[], int],
 ) -> Held:
-    """Hold the worst case of a request, or as much of its output as still fits. Raises StoreFault."""
+    """Hold the worst case of a request, or as much of its output as still fits, or wait for room, as its budgets say.
+
+    Raises StoreFault.
+    """
     make = partial(quote, caller, ask, limit, request_id, known, estimator)
     held = await holds.open(make(store_now_us()), make)
     for _ in range(SHORTEN_TRIES):
-        reserved, quoted = held.reserved, held.quote
-        if reserved.admitted or held.is_local or not may_shorten(quoted.budgets, quoted.lines, reserved.standings):
+        if _remedy(held).kind != "shorten":
             break
+        quoted = held.quote
         fits = affordable_output(
-            quoted.budgets, quoted.lines, reserved.standings,
+            quoted.budgets, quoted.lines, held.reserved.standings,
             input_tokens=quoted.input_tokens, choices=ask.choices, terms=known.terms, extent=ask.extent,
         )  # fmt: skip
         shorter = shortened(fits, known.effective.output)
@@ -129,7 +140,16 @@ async def hold(
         limit = shorter
         make = partial(quote, caller, ask, limit, request_id, known, estimator)
         held = await holds.open(make(store_now_us()), make)
-    return Held(held, limit, limits(held))
+    if _remedy(held).kind == "queue":
+        held = await waiting.wait(held, lambda: holds.open(make(store_now_us()), make))
+    return Held(held, limit, limits(held), _remedy(held).downgrade_to)
+
+
+def _remedy(hold: Hold) -> Remedy:
+    """What becomes of a hold that was not admitted; REJECT for any other, and while the store is gone."""
+    if hold.reserved.admitted or hold.is_local:
+        return REJECT
+    return remedy(hold.quote.budgets, hold.quote.lines, hold.reserved.standings)
 
 
 def limits(hold: Hold) -> list[Limit]:
@@ -145,7 +165,7 @@ def refused(hold: Hold, caller: Caller, ask: Ask, known: Admission) -> Refusal:
         return Refusal("rate_limit", message, status=429, side="store", retry_after_ms=SHARE_RETRY_MS, reason="store_share")
     standings = hold.reserved.standings
     floor = None
-    if may_shorten(quote.budgets, quote.lines, standings):
+    if _remedy(hold).kind == "shorten":
         floor = known.effective.output.min_tokens or FLOOR_TOKENS
     return refusal(quote.budgets, quote.lines, standings, model=ask.model, tenant=caller.tenant, floor_tokens=floor)
 

@@ -48,11 +48,18 @@ def curb(ask: Ask, wire: Wire, output: Output, model_tokens_max: int) -> Curbed:
     return Curbed(ask, limit_of(ask.output_tokens_max, model_tokens_max, output), prepared.dropped)
 
 
-def notes(limit: int | None, dropped: tuple[str, ...]) -> list[tuple[str, str]]:
+def at_model(ask: Ask, model: str) -> Ask:
+    """The same ask of another model: a budget that was in its way downgrades it."""
+    return ask._replace(model=model, body={**ask.body, "model": model})
+
+
+def notes(limit: int | None, dropped: tuple[str, ...], downgraded_to: str) -> list[tuple[str, str]]:
     """What was changed in the request, as headers of its answer."""
     headers = []
     if limit is not None:
         headers.append(("x-gauger-max-tokens", str(limit)))
     if dropped:
         headers.append(("x-gauger-dropped", ", ".join(dropped)))
+    if downgraded_to:
+        headers.append(("x-gauger-model", downgraded_to))
     return headers

@@ -39,7 +39,20 @@ class Timings:
 class Entry:
     """What is known of one request so far: filled in as it goes its way, so that it can be recorded wherever it ends."""
 
-    __slots__ = ("id", "timings", "policy", "endpoint", "caller", "ask", "hold", "limits", "status", "dropped", "limit")
+    __slots__ = (
+        "id",
+        "timings",
+        "policy",
+        "endpoint",
+        "caller",
+        "ask",
+        "hold",
+        "limits",
+        "status",
+        "dropped",
+        "limit",
+        "downgraded_to",
+    )
 
     def __init__(self, request_id: str, timings: Timings) -> None:
         self.id = request_id
@@ -57,6 +70,8 @@ class Entry:
         self.dropped: tuple[str, ...] = ()
         self.limit: int | None = None
         """Output tokens of one choice, where the gateway allowed fewer than were asked for."""
+        self.downgraded_to = ""
+        """The model that was asked instead of the one that the request named; "": none."""
 
 
 def record(entry: Entry, refusal: Refusal | None) -> None:
@@ -73,6 +88,8 @@ def record(entry: Entry, refusal: Refusal | None) -> None:
         fields["max_tokens"] = entry.limit
     if entry.dropped:
         fields["dropped"] = entry.dropped
+    if entry.downgraded_to:
+        fields["downgraded_to"] = entry.downgraded_to
     if hold is not None:
         _add_hold(fields, hold)
     if refusal is not None:

@@ -4,7 +4,8 @@ All tenants share the operator's account with the model server, so an id alone m
 that is lost makes the answer unreachable for everybody; a question that cannot be answered raises StoreFault. Neither ever
 lets one tenant at another's answer.
 
-Layout: `g1:{TAG}:o:ID`, with ID 32 hex digits of the id's hash under the deployment's secret; the value is the tenant's hash.
+Layout: `g1:{TAG}:o:ID`, with ID 32 hex digits of the id's hash under the deployment's secret; the value is the tenant's hash, a
+colon, and the name of the upstream that keeps it ("": the settings' own; then there need be no colon).
 """
 
 from __future__ import annotations
@@ -32,13 +33,20 @@ class Owners:
         self._connection = connection
         self._key = blake2b(secret, digest_size=32, person=b"gauger-owners").digest()
 
-    async def claim(self, tag: bytes, tenant: str, item: str) -> None:
+    async def claim(self, tag: bytes, tenant: str, item: str, upstream: str = "") -> None:
         """`item` belongs to `tenant` from now on, unless it had an owner already. Raises StoreFault."""
-        await self._call((b"SET", self._name(tag, item), self._hash(tenant), b"NX", b"EX", KEPT_S))
+        value = b"%b:%b" % (self._hash(tenant), upstream.encode())
+        await self._call((b"SET", self._name(tag, item), value, b"NX", b"EX", KEPT_S))
 
     async def owns(self, tag: bytes, tenant: str, item: str) -> bool:
         """Raises StoreFault."""
-        return bool(await self._call((b"GET", self._name(tag, item))) == self._hash(tenant))
+        return await self.upstream_of(tag, tenant, item) is not None
+
+    async def upstream_of(self, tag: bytes, tenant: str, item: str) -> str | None:
+        """The name of the upstream that keeps a tenant's `item`; None: it is not this tenant's. Raises StoreFault."""
+        value: bytes = await self._call((b"GET", self._name(tag, item))) or b""
+        owner, _, upstream = value.partition(b":")
+        return upstream.decode() if owner == self._hash(tenant) else None
 
     async def _call(self, command: tuple[Argument, ...]) -> Any:
         return await self._connection.send(command)

@@ -20,6 +20,7 @@ from gateway.upstream.pool import HttpUpstream
 
 log = structlog.get_logger()
 
+TIDY_EVERY_S = 5.0
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -159,6 +160,12 @@ class Fleet:
         idle = [server for server in self._dropped if not server.running]
         self._dropped = [server for server in self._dropped if server.running]
         await asyncio.gather(*(server.upstream.close() for server in idle))
+
+    async def tidy(self) -> None:
+        """Close them for ever, as they become idle."""
+        while True:
+            await asyncio.sleep(TIDY_EVERY_S)
+            await self.close_dropped()
 
     async def close(self) -> None:
         servers = [*self._servers.values(), *self._dropped]
