@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -32,6 +33,19 @@ def gateway(model: ModelServer, contract_dir: Path) -> Iterator[Gateway]:
         running = Gateway(contract_dir, model.url, data)
         yield running
         running.close()
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    """A port of loopback that nothing listens on."""
+
+    def find() -> int:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+            return port
+
+    return find
 
 
 @pytest.fixture

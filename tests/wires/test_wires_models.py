@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from gateway.wires.models import listed
+from gateway.wires.models import joined, listed
 
 OPENAI = {"object": "list", "data": [{"id": name, "object": "model", "owned_by": "x"} for name in ("a", "b", "c")], "extra": 1}
 ANTHROPIC = {
@@ -46,3 +46,16 @@ def test_what_is_no_list_is_an_error(raw):
     """Nothing unfiltered passes."""
     with pytest.raises(ValueError):
         listed(raw, lambda _name: True)
+
+
+def test_lists_of_several_upstreams_are_one() -> None:
+    """Each model once, as the first that lists it does; the frame is the first list's, and there are no more pages."""
+    first = b'{"data":[{"id":"a","by":1},{"id":"b"}],"first_id":"a","last_id":"b","has_more":true}'
+    second = b'{"data":[{"id":"a","by":2},{"id":"c"}]}'
+    assert joined([first]) is first
+    assert json.loads(joined([first, second])) == {
+        "data": [{"id": "a", "by": 1}, {"id": "b"}, {"id": "c"}],
+        "first_id": "a",
+        "last_id": "c",
+        "has_more": False,
+    }
