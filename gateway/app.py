@@ -22,6 +22,7 @@ from gateway.admin import server as admin_server
 from gateway.admin import state as admin_state
 from gateway.background import Tasks
 from gateway.budgets.estimate import Estimator
+from gateway.door import Door
 from gateway.errors import SettingsError, StoreFault
 from gateway.explained import Explained
 from gateway.holds import Holds
@@ -116,15 +117,17 @@ async def serve(settings: Settings, environ: Mapping[str, str], *, on_ready: Cal
             lease_s=settings.lease,
             renew_every_s=settings.renew_every,
         )
+        waiting, estimator = Waiting(holds), Estimator()
         house = House(
             settings=settings,
             secret=key_secret,
             policies=policies,
+            door=Door(holds, waiting, estimator, ledger.server_now_us),
             holds=holds,
-            waiting=Waiting(holds),
+            waiting=waiting,
             owners=Owners(ledger.connection, key_secret),
             fleet=fleet,
-            estimator=Estimator(),
+            estimator=estimator,
             tally=Tally(),
             explained=Explained(),
             tasks=tasks,

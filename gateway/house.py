@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from gateway.background import Tasks
 from gateway.budgets.estimate import Estimator
+from gateway.door import Door
 from gateway.explained import Explained
 from gateway.holds import Holds
 from gateway.settings import Settings
@@ -23,6 +24,8 @@ class House:
     secret: bytes
     """Keys are hashed under it; so are end users' names in the store."""
     policies: Policies
+    door: Door
+    """Made of what stands below, for what is shared with those who do not serve."""
     holds: Holds
     owners: Owners
     waiting: Waiting

@@ -26,12 +26,13 @@ import structlog
 from aiohttp import web
 
 from gateway import answer, listing
+from gateway.door import enter
 from gateway.downstream import begin, break_off, client_of, headers, is_event_stream
 from gateway.endpoints import Endpoint, family_of, route
 from gateway.errors import Refusal, StoreFault, UpstreamFault
 from gateway.house import House
 from gateway.phases import admit, relay, settle
-from gateway.phases.curb import KEEPS_ANSWERS, at_model, curb, notes
+from gateway.phases.curb import KEEPS_ANSWERS, notes
 from gateway.phases.identify import identify
 from gateway.phases.leash import Leash
 from gateway.phases.read import read
@@ -121,40 +122,20 @@ async def _serve(
     wire, settings = WIRES[endpoint.wire], house.settings
     ask = entry.ask = await read(request, wire, limit_bytes=settings.body_limit_bytes, timeout_s=settings.body_timeout)
     entry.timings.mark("read")
-    held, known = await _hold(ask, wire, endpoint, caller, policy, house, entry)
-    ask, limit = entry.ask, held.limit
+    check = partial(listing.check_owned, caller=caller, house=house) if ask.wire == KEEPS_ANSWERS else None
+    ask, known, held, dropped, downgraded_to = await enter(
+        house.door, ask, wire, endpoint.name, caller, policy, entry.id, check=check
+    )
+    entry.ask, entry.hold, entry.limits, entry.limit = ask, held.hold, held.limits, held.limit
+    entry.dropped, entry.downgraded_to = dropped, downgraded_to
     entry.timings.mark("hold")
     if not held.hold.reserved.admitted:
         raise admit.refused(held.hold, caller, ask, known)
     route = house.fleet.route(known.upstream or "")
-    outgoing = shape(request, ask, wire, endpoint, route.credentials[family.name], limit=limit, mark=known.mark)
-    way = _Way(request, caller, ask, known, wire, family, house, entry, limit, notes(limit, entry.dropped, entry.downgraded_to))
+    outgoing = shape(request, ask, wire, endpoint, route.credentials[family.name], limit=held.limit, mark=known.mark)
+    told = notes(held.limit, dropped, downgraded_to)
+    way = _Way(request, caller, ask, known, wire, family, house, entry, held.limit, told)
     return await _exchange(outgoing, route.pool, way)
-
-
-async def _hold(
-    ask: Ask, wire: Wire, endpoint: Endpoint, caller: Caller, policy: Snapshot, house: House, entry: Entry
-) -> tuple[admit.Held, Admission]:
-    """Hold a request's budgets: its own model's, or those of the models that its budgets downgrade it to, each tried once."""
-    known = admit.admission(caller, ask.model, endpoint.name, policy, house.store_now_us())
-    tried = {ask.model}
-    while True:
-        curbed, limit, dropped = curb(ask, wire, known.effective.output, known.effective.rule.max_output_tokens)
-        if ask.wire == KEEPS_ANSWERS:
-            await listing.check_owned(curbed, caller, house)
-        held = await admit.hold(
-            house.holds, house.waiting, caller, curbed, limit, entry.id, known, house.estimator, house.store_now_us
-        )
-        entry.ask, entry.hold, entry.limits, entry.limit, entry.dropped = curbed, held.hold, held.limits, held.limit, dropped
-        if not held.downgrade_to or held.downgrade_to in tried:
-            return held, known
-        try:
-            smaller = admit.admission(caller, held.downgrade_to, endpoint.name, policy, house.store_now_us())
-        except Refusal:  # the tenant may not have that model: then this is a refusal like any other
-            return held, known
-        ask, known = at_model(ask, held.downgrade_to), smaller
-        tried.add(ask.model)
-        entry.downgraded_to = ask.model
 
 
 async def _exchange(outgoing: Outgoing, upstream: Upstream, way: _Way) -> web.StreamResponse:

@@ -26,7 +26,7 @@ LAYERS = (
     ("gateway.holds", "gateway.snapshot"),
     ("gateway.waiting",),
     ("gateway.phases",),
-    ("gateway.tally", "gateway.explained"),
+    ("gateway.tally", "gateway.explained", "gateway.door"),
     ("gateway.house",),
     ("gateway.listener", "gateway.downstream"),
     ("gateway.answer", "gateway.health"),
