@@ -14,6 +14,7 @@ A class exists only where a handler differs.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from gateway.values import Side
@@ -94,11 +95,13 @@ class Mistake(NamedTuple):
 
 
 class PolicyErrors(GaugerError):
-    """Every mistake found in a policy directory."""
+    """Every mistake found in a policy directory. For people `policy.excerpts.report` shows the lines that are meant."""
 
-    def __init__(self, mistakes: list[Mistake]) -> None:
+    def __init__(self, mistakes: list[Mistake], sources: Mapping[str, bytes] | None = None) -> None:
         super().__init__("\n".join(map(str, mistakes)))
         self.mistakes = mistakes
+        self.sources = sources or {}
+        """The files with mistakes as they were read, by the name in `Mistake.file`."""
 
 
 class SettingsError(GaugerError):

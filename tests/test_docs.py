@@ -15,6 +15,7 @@ import yaml
 
 from gateway import answer, settings
 from gateway.errors import PolicyErrors
+from gateway.policy.excerpts import report as reported
 from gateway.policy.load import load_dir
 from gateway.policy.model import Policy
 from gateway.values import Ended, Side
@@ -343,7 +344,7 @@ def test_policy_mistakes_are_the_ones_shown(tmp_path: Path) -> None:
     (bad,), (report,) = blocks("docs/policies.md", "yaml bad"), blocks("docs/policies.md", "text")
     with pytest.raises(PolicyErrors) as caught:
         load(tmp_path / "p", acme=bad)
-    assert report == f"{caught.value}\n".replace(f"{tmp_path / 'p'}/", "policies/")
+    assert report == f"{reported(caught.value)}\n".replace(f"{tmp_path / 'p'}/", "policies/")
 
 
 # What is typed

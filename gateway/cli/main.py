@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from gateway import __version__
 from gateway.cli import demo, keys, serve, usage, watermark
 from gateway.errors import GaugerError, PolicyErrors, SettingsError
+from gateway.policy.excerpts import report
 
 COMMANDS = (serve, demo, keys, usage, watermark)
 
@@ -45,7 +46,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except PolicyErrors as error:
         count = len(error.mistakes)
-        print(f"{error}\n{count} mistake{'s' if count != 1 else ''} in the policy files; nothing was started.", file=sys.stderr)
+        print(
+            f"{report(error)}\n{count} mistake{'s' if count != 1 else ''} in the policy files; nothing was started.",
+            file=sys.stderr,
+        )
         return 2
     except SettingsError as error:
         print(f"gauger: {error}", file=sys.stderr)

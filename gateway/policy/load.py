@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import get_args
@@ -34,12 +34,18 @@ def load_dir(path: Path, *, meters: Collection[str] = METERS) -> Policy:
     Raises PolicyErrors with every mistake, sorted by file, line and column; a directory that is missing, unreadable or
     holds no policy file is one.
     """
+    return load_with_sources(path, meters=meters)[0]
+
+
+def load_with_sources(path: Path, *, meters: Collection[str] = METERS) -> tuple[Policy, Mapping[str, bytes]]:
+    """As `load_dir`, with the files as they were read, by the names that places and mistakes have."""
     mistakes: list[Mistake] = []
     files = _read_files(path, mistakes)
     policy = _read_policy(files, mistakes, meters)
     if mistakes:
-        raise PolicyErrors(sorted(set(mistakes)))
-    return policy
+        wrong = {mistake.file for mistake in mistakes}
+        raise PolicyErrors(sorted(set(mistakes)), {file: data for file, data in files if file in wrong})
+    return policy, dict(files)
 
 
 def _read_files(directory: Path, mistakes: list[Mistake]) -> list[tuple[str, bytes]]:

@@ -1,8 +1,8 @@
 """Whether a rule is in force at a moment, and when that changes next. Pure: the moment arrives as an argument.
 
 Local times are told by the zone database. Where a clock is put forward, hours that begin inside the gap begin after it; where
-it is put back, both hours of the same name count. A span of hours belongs to the day it begins on: `fri 22:00-06:00` ends on
-Saturday morning.
+it is put back, both hours of the same name count, but a span ends when its end comes for the first time. A span of hours
+belongs to the day it begins on: `fri 22:00-06:00` ends on Saturday morning.
 """
 
 from __future__ import annotations
