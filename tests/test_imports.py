@@ -32,6 +32,7 @@ LAYERS = (
     ("gateway.answer", "gateway.health"),
     ("gateway.listing", "gateway.uploads", "gateway.realtime"),
     ("gateway.proxy", "gateway.admin"),
+    ("gateway.evaluation",),
     ("gateway.app",),
     ("gateway.cli",),
 )
@@ -88,6 +89,7 @@ WALLS = (
         ),
     ),
     Wall(("gateway",), ("gateway.app",), "5: nothing imports the composition root but the commands", but=("gateway.cli",)),
+    Wall(("gateway",), ("gateway.evaluation",), "the evaluation is no part of the gateway", but=("gateway.cli",)),
     Wall(("gateway",), ("gateway.cli",), "5: nothing imports a command", but=("gateway.cli",)),
     Wall(("gateway.demo",), ("gateway",), "the demo shares none of the gateway's mistakes"),
     Wall(("gateway",), ("gateway.demo",), "the demo is no part of the gateway", but=("gateway.cli",)),
