@@ -100,6 +100,7 @@ def _read_policy(files: list[tuple[str, bytes]], mistakes: list[Mistake], meters
         default_rule=sections.default_rule,
         upstreams=tuple(sections.upstreams),
         groups=MappingProxyType(sections.groups),
+        base=sections.base_plan,
     )
 
 

@@ -331,3 +331,5 @@ class Policy:
     """(): the one that the operator's settings name serves every model."""
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Model groups as written; lists of globs have them expanded already."""
+    base: Plan | None = None
+    """What `defaults` says of plans, which is part of each of them already; its name is ""."""

@@ -50,8 +50,8 @@ def read_draft(fields: Fields, name: str, place: Place, budgets: tuple[Budget, .
     )
 
 
-def settle_plans(drafts: Mapping[str, Draft], defaults: Draft | None) -> dict[str, Plan]:
-    """Every plan with what it takes over. What it extends and is not there, or goes round in a circle, is reported."""
+def settle_plans(drafts: Mapping[str, Draft], defaults: Draft | None) -> tuple[Plan | None, dict[str, Plan]]:
+    """What `defaults` says, and every plan with what it takes over. What is extended but missing, and circles, are reported."""
     base = _plan(defaults, None) if defaults is not None else None
     settled: dict[str, Plan] = {}
     for name in drafts:
@@ -70,7 +70,7 @@ def settle_plans(drafts: Mapping[str, Draft], defaults: Draft | None) -> dict[st
         for link in reversed(chain):
             settled[link] = _plan(drafts[link], settled.get(at) or base)
             at = link
-    return settled
+    return base, settled
 
 
 def _report_circle(drafts: Mapping[str, Draft], circle: Sequence[str]) -> None:

@@ -73,7 +73,8 @@ class Sections:
         self.keys: dict[str, Key] = {}
         self.default_rule = DEFAULT_RULE
         self.base: Draft | None = None
-        """What `defaults` says of plans."""
+        """What `defaults` says of plans, as it is written."""
+        self.base_plan: Plan | None = None
         self.drafts: dict[str, Draft] = {}
         """Plans as they are written."""
         self.references: dict[str, list[Written]] = {"organisation": [], "plan": []}
@@ -96,7 +97,7 @@ class Sections:
         self._read_defaults([root for root in roots if "defaults" in root])
         for root in roots:
             self._read_file(root)
-        self.plans = settle_plans(self.drafts, self.base)
+        self.base_plan, self.plans = settle_plans(self.drafts, self.base)
 
     def _read_defaults(self, roots: Sequence[Fields]) -> None:
         for index, root in enumerate(roots):

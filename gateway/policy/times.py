@@ -59,12 +59,17 @@ def at_us(day: date, minutes: int, timezone: str) -> int:
     return round(local.replace(tzinfo=_zone(timezone)).timestamp()) * _SECOND_US
 
 
+def day_of(moment_us: int, timezone: str) -> date:
+    """The day of a moment by the zone's clock."""
+    return datetime.fromtimestamp(moment_us // _SECOND_US, _zone(timezone)).date()
+
+
 def _spans(when: When, now_us: int, *, ahead_days: int) -> Iterator[tuple[int, int]]:
     """The spans of hours that begin from the day before `now_us` on."""
     start, end = when.hours if when.hours is not None else (0, MINUTES_A_DAY)
     if end <= start:
         end += MINUTES_A_DAY
-    today = datetime.fromtimestamp(now_us // _SECOND_US, _zone(when.timezone)).date()
+    today = day_of(now_us, when.timezone)
     for offset in range(-1, ahead_days + 1):
         day = today + timedelta(days=offset)
         if not when.days or day.weekday() in when.days:
