@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from gateway.policy.fields import among, key_of, value_of
-from gateway.policy.model import NO_OUTPUT, Budget, Key, Organisation, Output, Tenant, Upstream
+from gateway.policy.model import NO_LADDER, NO_OUTPUT, Budget, Key, Organisation, Output, Tenant, Upstream
 from gateway.policy.read_plans import Draft
 from gateway.policy.read_sections import Sections, spot, written_at
 
@@ -29,7 +29,11 @@ def check_whole(sections: Sections) -> None:
 
 def _check_references(sections: Sections) -> None:
     suggestions = 0
-    known: dict[str, Collection[str]] = {"organisation": sections.organisations, "plan": sections.plans}
+    known: dict[str, Collection[str]] = {
+        "organisation": sections.organisations,
+        "plan": sections.plans,
+        "ladder": [*sections.ladders, NO_LADDER],
+    }
     for word, references in sections.references.items():
         names = known[word]
         for report, node, path, name in references:
@@ -48,6 +52,8 @@ def _check_cost_has_a_price(sections: Sections) -> None:
         return
     for level in _levels(sections):
         _report_cost(sections, level.budgets, "no model has a `price`; add one under `models`")
+    for ladder in sections.ladders.values():
+        _report_cost(sections, ladder.cluster_budgets, "no model has a `price`; add one under `models`")
 
 
 def _levels(sections: Sections) -> Iterator[Organisation | Draft | Tenant | Key]:

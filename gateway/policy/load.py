@@ -101,6 +101,8 @@ def _read_policy(files: list[tuple[str, bytes]], mistakes: list[Mistake], meters
         upstreams=tuple(sections.upstreams),
         groups=MappingProxyType(sections.groups),
         base=sections.base_plan,
+        watch=sections.watch,
+        ladders=MappingProxyType(sections.ladders),
     )
 
 

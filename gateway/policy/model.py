@@ -239,6 +239,72 @@ class Upstream:
     place: Place
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a ladder. Whoever stands on it meets what it says and what all steps below it say."""
+
+    name: str
+    score_milli: int
+    """From this score on, in thousandths of what the watch can say at most."""
+    place: Place
+    notify: bool = False
+    """Say so in the log when somebody comes to it."""
+    budgets_milli: int = 1_000
+    """What is left of each limit and burst, in thousandths."""
+    output: Output = NO_OUTPUT
+    """Put on top of what the policy says of answers; of two the stricter holds."""
+    review: bool = False
+    """Somebody is to look at it."""
+    refuse: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """What the gateway does about traffic that looks like extraction: steps up and down, see `watch.ladder`."""
+
+    name: str
+    steps: tuple[Step, ...]
+    """At least one; scores rise from each to the next."""
+    enforce: bool
+    """False, mode shadow: who stands where is on record, and nothing is done."""
+    place: Place
+    marked: bool = True
+    """Answers say on which step their tenant stands (`x-gauger-watch`)."""
+    climb_every_s: int = 1_800
+    """At most one step up in this time."""
+    delay_s: int = 600
+    """A step begins so long after its reason, and a random part of `jitter_s` later."""
+    jitter_s: int = 1_200
+    calm_after_s: int = 86_400
+    """A step down after so long below the step's score less `hysteresis_milli`."""
+    hysteresis_milli: int = 100
+    requests_min: int = 26
+    """With fewer requests seen nobody climbs."""
+    cluster_budgets: tuple[Budget, ...] = ()
+    """Spent by all members of a cluster together, once it stands on `cluster_from`."""
+    cluster_from: str = ""
+    """A step's name; "": the first."""
+
+
+NO_LADDER = "none"
+"""As the name of a ladder: whoever writes it is watched, and nothing is done about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What the watch does beside looking."""
+
+    ladder: str = NO_LADDER
+    """The ladder of every tenant whose levels name none."""
+    phrases: tuple[str, ...] = ()
+    """Paths of phrase lists beside the built-in ones, relative to the policy directory."""
+    sample_milli: int = 0
+    """Share of prompts that are kept, sealed, as evidence."""
+    keep_evidence_s: int = 400 * 86_400
+    place: Place = Place("(default)", 1)
+
+
+NO_WATCH = Watch()
 EVERYTHING = ("*",)
 
 
@@ -253,6 +319,8 @@ class Organisation:
     endpoints: tuple[str, ...] = EVERYTHING
     """As `models`."""
     purposes: tuple[Declared, ...] = ()
+    ladder: str = ""
+    """A ladder's name, or NO_LADDER; "": it says nothing. Of plan, organisation, tenant and key the most special holds."""
     places: Places = field(default_factory=_no_places, compare=False)
 
 
@@ -275,6 +343,7 @@ class Plan:
     """Globs of the endpoints (`endpoints.TABLE`) that its tenants may use."""
     extends: tuple[str, ...] = ()
     """Names of the plans it extends, nearest first."""
+    ladder: str = ""
     places: Places = field(default_factory=_no_places, compare=False)
 
 
@@ -291,6 +360,7 @@ class Key:
     models: tuple[str, ...] = EVERYTHING
     endpoints: tuple[str, ...] = EVERYTHING
     purposes: tuple[Declared, ...] = ()
+    ladder: str = ""
     places: Places = field(default_factory=_no_places, compare=False)
 
 
@@ -306,6 +376,7 @@ class Tenant:
     models: tuple[str, ...] = EVERYTHING
     endpoints: tuple[str, ...] = EVERYTHING
     purposes: tuple[Declared, ...] = ()
+    ladder: str = ""
     places: Places = field(default_factory=_no_places, compare=False)
 
 
@@ -333,3 +404,5 @@ class Policy:
     """Model groups as written; lists of globs have them expanded already."""
     base: Plan | None = None
     """What `defaults` says of plans, which is part of each of them already; its name is ""."""
+    watch: Watch = NO_WATCH
+    ladders: Mapping[str, Ladder] = field(default_factory=dict)

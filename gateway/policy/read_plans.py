@@ -17,7 +17,7 @@ from gateway.policy.read_globs import Groups, read_endpoints, read_models
 from gateway.policy.scalars import name as read_name
 from gateway.policy.yaml_tree import Scalar
 
-WORDS = ("extends", "budgets", "models", "endpoints", "counts_cached_input", "output")
+WORDS = ("extends", "budgets", "models", "endpoints", "counts_cached_input", "ladder", "output")
 
 
 class Draft(NamedTuple):
@@ -31,6 +31,7 @@ class Draft(NamedTuple):
     """(): it says nothing of it."""
     endpoints: tuple[str, ...]
     counts_cached_input: bool | None
+    ladder: str
     output: Output
     place: Place
 
@@ -45,6 +46,7 @@ def read_draft(fields: Fields, name: str, place: Place, budgets: tuple[Budget, .
         models=read_models(fields, groups, ()),
         endpoints=read_endpoints(fields, ()),
         counts_cached_input=fields.get("counts_cached_input", _boolean, None),
+        ladder=fields.get("ladder", text(read_name), ""),
         output=output,
         place=place,
     )
@@ -90,6 +92,7 @@ def _plan(draft: Draft, base: Plan | None) -> Plan:
             place=draft.place,
             output=draft.output,
             endpoints=draft.endpoints or DEFAULT_ENDPOINTS,
+            ladder=draft.ladder,
             places=words,
         )
     return Plan(
@@ -101,6 +104,7 @@ def _plan(draft: Draft, base: Plan | None) -> Plan:
         output=_over(base.output, draft.output),
         endpoints=draft.endpoints or base.endpoints,
         extends=(base.name, *base.extends) if base.name else base.extends,
+        ladder=draft.ladder or base.ladder,
         places={**base.places, **words},
     )
 

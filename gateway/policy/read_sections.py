@@ -17,8 +17,10 @@ from gateway.policy.model import (
     DEFAULT_RULE,
     EVERYTHING,
     NO_OUTPUT,
+    NO_WATCH,
     Budget,
     Key,
+    Ladder,
     ModelRule,
     Organisation,
     Output,
@@ -37,18 +39,20 @@ from gateway.policy.read_prices import read_price
 from gateway.policy.read_purposes import read_purposes
 from gateway.policy.read_upstreams import WORDS as UPSTREAM_WORDS
 from gateway.policy.read_upstreams import read_upstream
+from gateway.policy.read_watch import LADDER_WORDS, WATCH_WORDS, read_ladder, read_watch
 from gateway.policy.yaml_tree import Node, Scalar
 
 Unbounded = Literal["model", "learned"]
 UNBOUNDED: tuple[Unbounded, ...] = ("model", "learned")
-TOP_WORDS = ("version", "defaults", "groups", "models", "upstreams", "organisations", "plans", "tenants")
+TOP_WORDS = ("version", "defaults", "groups", "models", "upstreams", "organisations", "plans", "tenants", "watch", "ladders")
 RULE_DEFAULTS = ("max_output_tokens", "unbounded_output")
 """What `defaults` says for model rules; the rest of it is for plans."""
-DEFAULTS_WORDS = (*RULE_DEFAULTS, *(word for word in PLAN_WORDS if word != "extends"))
+DEFAULTS_WORDS = (*RULE_DEFAULTS, *(word for word in PLAN_WORDS if word not in ("extends", "ladder")))
+"""Whose ladder is whose where nobody says so is a word of `watch`."""
 RULE_WORDS = ("match", "max_output_tokens", "price", "unbounded_output", "budgets", "output")
-ORGANISATION_WORDS = ("budgets", "models", "endpoints", "purposes", "output")
-TENANT_WORDS = ("organisation", "plan", "budgets", "models", "endpoints", "purposes", "output", "keys")
-KEY_WORDS = ("id", "hash", "budgets", "models", "endpoints", "purposes", "output")
+ORGANISATION_WORDS = ("budgets", "models", "endpoints", "purposes", "ladder", "output")
+TENANT_WORDS = ("organisation", "plan", "budgets", "models", "endpoints", "purposes", "ladder", "output", "keys")
+KEY_WORDS = ("id", "hash", "budgets", "models", "endpoints", "purposes", "ladder", "output")
 
 
 class Written(NamedTuple):
@@ -77,8 +81,10 @@ class Sections:
         self.base_plan: Plan | None = None
         self.drafts: dict[str, Draft] = {}
         """Plans as they are written."""
-        self.references: dict[str, list[Written]] = {"organisation": [], "plan": []}
-        """Where tenants name what."""
+        self.watch = NO_WATCH
+        self.ladders: dict[str, Ladder] = {}
+        self.references: dict[str, list[Written]] = {"organisation": [], "plan": [], "ladder": []}
+        """Where what is named."""
         self.written: dict[int, Written] = {}
         """Where each budget and each upstream is written, by its id()."""
         self.outputs: dict[tuple[str, int, int], Written] = {}
@@ -94,22 +100,32 @@ class Sections:
             for name, key, globs in read_groups(root):
                 if self._is_new(root.report, "groups", name, f"{root.at('groups')}.{name}", key):
                     self.groups[name] = globs
-        self._read_defaults([root for root in roots if "defaults" in root])
+        self._read_defaults(roots)
+        for root in self._only_one("watch", roots):
+            node = root.value("watch")
+            if node is not None:
+                fields = Fields(root.report, node, root.at("watch"), WATCH_WORDS)
+                self.watch = read_watch(fields)
+                self._read_ladder_name(fields)
         for root in roots:
             self._read_file(root)
         self.base_plan, self.plans = settle_plans(self.drafts, self.base)
 
+    def _only_one(self, word: str, roots: Sequence[Fields]) -> list[Fields]:
+        """The first file that has a section of which there is one in a directory; in all others it is reported."""
+        written = [root for root in roots if word in root]
+        for root in written[1:]:
+            first = written[0].value(word)
+            line = first.line if first is not None else 1
+            root.refuse(word, f"already written at {written[0].report.file}:{line}: keep one")
+        return written[:1]
+
     def _read_defaults(self, roots: Sequence[Fields]) -> None:
-        for index, root in enumerate(roots):
+        for root in self._only_one("defaults", roots):
             node = root.value("defaults")
             if node is None:
                 continue
             place = root.report.place(node)
-            if index:
-                first = roots[0].value("defaults")
-                line = first.line if first is not None else 1
-                root.refuse("defaults", f"already written at {roots[0].report.file}:{line}: keep one")
-                continue
             fields = Fields(root.report, node, root.at("defaults"), DEFAULTS_WORDS)
             self.default_rule = ModelRule(
                 match="*",
@@ -131,6 +147,10 @@ class Sections:
                 upstream = read_upstream(Fields(report, node, path, UPSTREAM_WORDS), name, key, self.groups)
                 self.written[id(upstream)] = Written(report, key, path, name)
                 self.upstreams.append(upstream)
+        for name, path, key, node in root.named("ladders"):
+            if self._is_new(report, "ladders", name, path, key):
+                fields = Fields(report, node, path, LADDER_WORDS)
+                self.ladders[name] = read_ladder(fields, name, self._read_cluster_budgets, self._read_output)
         for name, path, key, node in root.named("organisations"):
             fields = Fields(report, node, path, ORGANISATION_WORDS)
             if self._is_new(report, "organisations", name, path, key):
@@ -151,6 +171,13 @@ class Sections:
         for budget, (path, node) in zip(budgets, fields.items("budgets")):
             self.written[id(budget)] = Written(fields.report, node, path, budget.name)
         return budgets
+
+    def _read_cluster_budgets(self, fields: Fields) -> tuple[Budget, ...]:
+        return self._read_budgets(fields, "organisation")  # to the ledger a cluster is an organisation of its own
+
+    def _read_ladder_name(self, fields: Fields) -> str:
+        """The `ladder` of a level; "" where it says nothing."""
+        return self._read_reference(fields, "ladder") if "ladder" in fields else ""
 
     def _read_output(self, fields: Fields, *, of_model: bool = False) -> Output:
         node = fields.value("output")
@@ -184,6 +211,7 @@ class Sections:
 
     def _read_draft(self, fields: Fields, name: str, place: Place) -> Draft:
         budgets, output = self._read_budgets(fields, "tenant"), self._read_output(fields)
+        self._read_ladder_name(fields)
         return read_draft(fields, name, place, budgets, output, self.groups)
 
     def _read_organisation(self, fields: Fields, name: str, place: Place) -> None:
@@ -195,6 +223,7 @@ class Sections:
             models=read_models(fields, self.groups, EVERYTHING),
             endpoints=read_endpoints(fields, EVERYTHING),
             purposes=read_purposes(fields),
+            ladder=self._read_ladder_name(fields),
             places=fields.places(),
         )
 
@@ -210,6 +239,7 @@ class Sections:
             models=read_models(fields, self.groups, EVERYTHING),
             endpoints=read_endpoints(fields, EVERYTHING),
             purposes=read_purposes(fields),
+            ladder=self._read_ladder_name(fields),
             places=fields.places(),
         )
 
@@ -225,6 +255,7 @@ class Sections:
             models=read_models(fields, self.groups, EVERYTHING),
             endpoints=read_endpoints(fields, EVERYTHING),
             purposes=read_purposes(fields),
+            ladder=self._read_ladder_name(fields),
             places=fields.places(),
         )
         id_node, hash_node = fields.value("id"), fields.value("hash")

@@ -14,6 +14,7 @@ NANO_USD = 1_000_000_000
 LIMIT_MAX = 10**15
 """Largest limit, burst or price (a million USD): the store computes in doubles, and needs some bits to spare."""
 PERIOD_S_MAX = 366 * 86_400
+EVIDENCE_DAYS_MAX = 3_660
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _GLOB = re.compile(r"[A-Za-z0-9._:/@+*?\[\]!-]{1,128}")
@@ -22,6 +23,7 @@ _DECIMAL = r"[0-9]{1,18}(?:\.[0-9]{1,18})?"
 _COUNT = re.compile(rf"({_DECIMAL})([kM])")
 _SIZE = re.compile(rf"({_DECIMAL})(k|M|G|T|Ki|Mi|Gi|Ti)B")
 _THOUSANDTHS = re.compile(r"-?[0-9]{1,6}(?:\.[0-9]{1,18})?")
+_PERCENT = re.compile(r"[0-9]{1,4}(?:\.[0-9]{1,6})?%")
 _MONEY = re.compile(rf"({_DECIMAL}) USD")
 _PRICE = re.compile(rf"({_DECIMAL}) USD ?/ ?([0-9]{{1,9}})?([kM])? tokens")
 _MULTIPLIER = {"k": 1_000, "M": 1_000_000}
@@ -91,6 +93,16 @@ def thousandths(text: str) -> int:
     return int(exact)
 
 
+def percent_milli(text: str) -> int:
+    """`70%`, `99.5%`: a share in thousandths, exactly; at most one decimal."""
+    if not _PERCENT.fullmatch(text):
+        raise ValueError("a percentage is written like `70%` or `99.5%`")
+    exact = Fraction(text[:-1]) * 10
+    if exact.denominator != 1:
+        raise ValueError(f"{text} is too fine: at most 1 decimal")
+    return int(exact)
+
+
 def money_nano_usd(text: str) -> int:
     """`5 USD`, `0.05 USD` in nano-USD, 1 to LIMIT_MAX."""
     found = _MONEY.fullmatch(text)
@@ -149,6 +161,11 @@ def format_thousandths(milli: int) -> str:
     whole, rest = divmod(milli, 1_000)
     decimals = f".{rest:03d}".rstrip("0") if rest else ""
     return f"{whole}{decimals}"
+
+
+def format_percent(milli: int) -> str:
+    """700 as `70%`, 995 as `99.5%`: what `percent_milli` reads back."""
+    return f"{milli // 10}%" if milli % 10 == 0 else f"{milli // 10}.{milli % 10}%"
 
 
 def format_money(nano_usd: int) -> str:
