@@ -229,6 +229,16 @@ SECTIONS: dict[str, tuple[str, dict[str, str]]] = {
         "{version: 1, organisations: {o: {purposes: [%s]}}}",
         {"purpose": "batch", "until": '"2027-03-31"', "reason": "agreed"},
     ),
+    "`watch`": ("{version: 1, watch: %s}", {}),
+    "`ladders.NAME`": (
+        "{version: 1, ladders: {l: %s}}",
+        {"mode": "shadow", "steps": "[{name: a, score: 70%}]"},
+    ),
+    "`steps`, a list": ("{version: 1, ladders: {l: {mode: shadow, steps: [%s]}}}", {"name": "a", "score": "70%"}),
+    "`cluster`": (
+        "{version: 1, ladders: {l: {mode: shadow, steps: [{name: tighten, score: 70%%}], cluster: %s}}}",
+        {"budgets": "[{name: b, meter: requests, limit: 5, per: day}]"},
+    ),
     "`tenants.NAME`": (TENANT, {"organisation": "acme", "plan": "free"}),
     "`tenants.NAME.keys`, a list": (
         TENANT % "{organisation: acme, plan: free, keys: [%s]}",

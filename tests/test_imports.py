@@ -23,6 +23,7 @@ LAYERS = (
     ("gateway.errors",),
     (*PURE, "gateway.store.ports", "gateway.upstream.base", "gateway.background", "gateway.logs", "gateway.demo"),
     ("gateway.store", "gateway.upstream", "gateway.settings", "gateway.endpoints", "gateway.whole"),
+    ("gateway.watch.ladder",),
     ("gateway.holds", "gateway.snapshot"),
     ("gateway.waiting",),
     ("gateway.phases",),
@@ -59,6 +60,7 @@ WALLS = (
         )
         for room in PURE
     ),
+    Wall(("gateway.watch.ladder",), (*EFFECTS, *CLOCKS_AND_CHANCE), "1: when somebody climbs is told by arguments alone"),
     Wall(("gateway.detectors",), ("gateway.wires",), "3: a detector sees an Ask"),
     Wall(("gateway.wires", "gateway.store"), ("gateway.policy",), "3: neither a wire nor the store sees a policy"),
     Wall(("gateway.store",), ("gateway.wires", "gateway.budgets"), "3: the store sees keys, amounts and windows"),

@@ -1,0 +1,93 @@
+"""Up and down a ladder: the only place that decides when somebody climbs. Pure: time and chance are arguments.
+
+What holds, whatever the scores do:
+
+1. at most one step up in `climb_every`, and none before `delay` has passed since its reason came up;
+2. a step down only after `calm_after` in which the score stayed below the step's, less the hysteresis; then the next needs the
+   same again;
+3. a reason that goes away before its step has begun leaves no trace;
+4. with fewer than `requests_min` requests, and while excused, nobody climbs;
+5. a pardon is at once, from any step.
+
+A ladder in shadow goes up and down like any other: what is done about a step is no business of this module.
+Time that runs backward (another machine's clock) counts as none passed.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from gateway.policy.model import Ladder
+
+_US = 1_000_000
+
+
+class Footing(NamedTuple):
+    """Where somebody stands on a ladder, and since when. All times are microseconds since the epoch; 0: never, or none."""
+
+    rank: int = 0
+    """Steps climbed: 0 is the ground, 1 the first step."""
+    since_us: int = 0
+    """When it came to stand here."""
+    due_us: int = 0
+    """When the next step up begins; 0: there is no reason for one."""
+    calm_us: int = 0
+    """Since when its score has been below; 0: it is not."""
+    climbed_us: int = 0
+    """When it last went up."""
+    excused_us: int = 0
+    """Until when it does not climb."""
+    at_us: int = 0
+    """When this was last looked at."""
+
+    @property
+    def is_blank(self) -> bool:
+        """Nothing is to be remembered."""
+        return not (self.rank or self.due_us or self.excused_us > self.at_us)
+
+
+GROUND = Footing()
+
+
+def step(footing: Footing, ladder: Ladder, *, score_milli: int, requests: int, now_us: int, chance: float) -> Footing:
+    """Where it stands now. `requests`: how many the score was made of. `chance`: 0 up to 1, drawn anew for each call."""
+    now_us = max(now_us, footing.at_us)
+    rank = min(footing.rank, len(ladder.steps))
+    if rank < footing.rank:
+        footing = footing._replace(rank=rank, since_us=now_us)  # the ladder has become shorter
+    footing = footing._replace(at_us=now_us)
+    may_climb = rank < len(ladder.steps) and requests >= ladder.requests_min and now_us >= footing.excused_us
+    if may_climb and score_milli >= ladder.steps[rank].score_milli:
+        return _upward(footing, ladder, now_us, chance)
+    if footing.due_us and not (may_climb and score_milli >= ladder.steps[rank].score_milli - ladder.hysteresis_milli):
+        footing = footing._replace(due_us=0)
+    elif footing.due_us:  # near enough to the step: what is due stays due
+        return _upward(footing, ladder, now_us, chance)
+    return _downward(footing, ladder, score_milli, now_us)
+
+
+def _upward(footing: Footing, ladder: Ladder, now_us: int, chance: float) -> Footing:
+    due_us = footing.due_us
+    if not due_us:
+        late_us = ladder.delay_s * _US + int(chance * ladder.jitter_s * _US)
+        earliest_us = footing.climbed_us + ladder.climb_every_s * _US if footing.climbed_us else 0
+        due_us = max(now_us + late_us, earliest_us)
+    if now_us < due_us:
+        return footing._replace(due_us=due_us, calm_us=0)
+    return footing._replace(rank=footing.rank + 1, since_us=now_us, due_us=0, calm_us=0, climbed_us=now_us)
+
+
+def _downward(footing: Footing, ladder: Ladder, score_milli: int, now_us: int) -> Footing:
+    if not footing.rank or score_milli >= ladder.steps[footing.rank - 1].score_milli - ladder.hysteresis_milli:
+        return footing._replace(calm_us=0)
+    if not footing.calm_us:
+        return footing._replace(calm_us=now_us)
+    if now_us - footing.calm_us < ladder.calm_after_s * _US:
+        return footing
+    return footing._replace(rank=footing.rank - 1, since_us=now_us, calm_us=now_us)
+
+
+def pardon(footing: Footing, now_us: int, *, until_us: int = 0) -> Footing:
+    """On the ground, at once; and it does not climb before `until_us`."""
+    now_us = max(now_us, footing.at_us)
+    return Footing(since_us=now_us, excused_us=max(until_us, now_us), at_us=now_us)
