@@ -211,3 +211,78 @@ class Outcome(NamedTuple):
     cut: Cut = ""
     extent: Extent | None = None
     """What it came to beside its tokens, where that differs from what was quoted."""
+
+
+class Sighting(NamedTuple):
+    """What the watch saw in one request: numbers and keyed fingerprints, never text.
+
+    Fingerprints are 64 bits under the deployment's key, and 0 where there is nothing: who has not the key can neither make
+    nor match one. All is small whatever was sent, and all of it goes through JSON.
+    """
+
+    prompt_bytes: int
+    """Bytes of the text of all messages; of more messages than are looked at, the body's."""
+    slot_bytes: int
+    """Bytes of what was read of the last message, less what recurs in this tenant's requests (its template)."""
+    template: int
+    """The template this request was filled from: its longest part that recurs; 0: none is known yet."""
+    content: int
+    """What is left of the last user message, normalised; equal for every sample of one item."""
+    sketch: tuple[int, ...]
+    """Bottom-8 MinHash of the slot's longer words: 32-bit values, ascending."""
+    habits: int
+    """How requests are made, not what they ask: fields that were set, and the sampling parameters."""
+    features: tuple[int, ...]
+    """Per mille, in the order of `detectors.FEATURES`."""
+    phrases: tuple[str, ...]
+    """Names of the tripwire groups that fired, sorted."""
+    signature: int = 0
+    """The last thinking block replayed in it, by its signature."""
+    session: int = 0
+    """What the conversation began with: its first user message."""
+    system: int = 0
+    """The system prompt, whole."""
+
+
+class Reason(NamedTuple):
+    """One number that speaks for a finding, beside what is usual. `detectors.REASONS[code]` is its sentence."""
+
+    code: str
+    value: int
+    usual: int
+    """What honest traffic shows at the median (of the corpora it was measured on)."""
+    unit: str
+
+
+class Finding(NamedTuple):
+    """How much a window looks like one profile, and why."""
+
+    profile: str
+    """generator, collector, harvest or relay."""
+    score: int
+    """Per mille. What share of honest windows reaches a score is measured, not promised: docs/watch.md."""
+    reasons: tuple[Reason, ...]
+    """Strongest first; empty where nothing speaks for it."""
+    requests: int = 0
+    """How many of the window's requests it rests on."""
+    explained: bool = False
+    """A declared purpose explains it: recorded, and no ground for a step."""
+
+
+class PhraseGroup(NamedTuple):
+    """A tripwire: texts that mean one thing. It fires where any of its patterns is found."""
+
+    name: str
+    means: str
+    """For the operator: what a request that fires it asks for."""
+    patterns: tuple[str, ...]
+    """RE2, on lower-case text whose white space is single spaces."""
+
+
+class PhraseBook(NamedTuple):
+    """One file of tripwires."""
+
+    name: str
+    edition: str
+    """Names this version in evidence: a list that changes gets a new one."""
+    groups: tuple[PhraseGroup, ...]

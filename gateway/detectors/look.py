@@ -1,0 +1,212 @@
+"""One look at one request: from an `Ask` and the tenant's `Past` to a `Sighting`. CPU only, on the path of every request.
+
+Text is taken apart into pieces (lines, sentences, labels before a colon). A piece that a good share of the tenant's recent
+requests held is template; what is left is the slot, and the slot is what is judged: a constant prompt around it, a canned
+opening before it or ten of them in turn make no difference to what it is.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from xxhash import xxh3_64_intdigest
+
+from gateway.detectors.features import CODE_SIGNS, COMMON, PERSONAL, QUESTION_WORDS, TASK_VERBS
+from gateway.detectors.lens import Lens
+from gateway.detectors.past import Past
+from gateway.detectors.text import Said, said
+from gateway.values import Ask, Sighting
+
+PIECES_MAX = 96
+RECURS_MIN = 2
+"""Earlier requests that must have held a piece before it can be template."""
+RECURS_SHARE = 25
+"""One in so many recent requests must hold it: ten canned openings in turn do, a seed task drawn from 175 does not."""
+ANCHOR_SHARE = 4
+"""A template is named by its longest piece among those at least a quarter as frequent as its most frequent one."""
+LABEL_CHARACTERS = 24
+SKETCH = 8
+SKETCH_WORDS = 64
+
+_ENDS = (". ", ".\n"), ("? ", "?\n"), ("! ", "!\n")
+
+
+def look(ask: Ask, past: Past, lens: Lens, now_us: int) -> Sighting:
+    """What the watch sees in a request. Changes `past`, and nothing else. Never raises on what a body holds."""
+    body = ask.body
+    text = said(body, ask.text_bytes, lens.seed)
+    pieces, marks, shots = _pieces(text)
+    lowered = [piece.lower() for piece in pieces]
+    hashes = [hash(piece) for piece in lowered]
+    counts = past.shares(list(dict.fromkeys(hashes)))
+    known = dict(zip(dict.fromkeys(hashes), counts))
+    least = max(RECURS_MIN, past.recent // RECURS_SHARE)
+    slot: list[str] = []
+    slot_low: list[str] = []
+    anchor, template_bytes, top = "", 0, 0
+    for piece, low, key in zip(pieces, lowered, hashes):
+        count = known[key]
+        if count >= least:
+            template_bytes += len(piece)
+            top = count if count > top else top
+        elif len(piece) > 1:
+            slot.append(piece)
+            slot_low.append(low)
+    if top:
+        bar = top // ANCHOR_SHARE
+        anchor = max(
+            [low for low, key in zip(lowered, hashes) if known[key] >= least and known[key] > bar], key=len, default=""
+        )
+    slot_text = "\n".join(slot_low).encode("utf-8", "replace")
+    words = slot_text.split()
+    read_bytes = len(text.system) + len(text.user)
+    whole = f"{text.system} {text.user}".lower().encode("utf-8", "replace")
+    phrases = lens.phrases(b" ".join(whole.split()))
+    distinct = {word for word in words if len(word) > 4}
+    sketch = _sketch(distinct, lens)
+    features = (
+        min(1000, 1000 * template_bytes // (read_bytes + 1)),
+        1000 * past.news(distinct) // len(distinct) if distinct else 0,
+        *_sentences(slot, slot_low),
+        *_vocabulary(words, slot_text),
+        min(1000, 100 * shots),
+        min(1000, 250 * marks),
+        _doublings(len(slot_text)),
+        _doublings(text.bytes),
+        min(1000, 125 * len(slot).bit_length()),
+        min(1000, 250 * text.answers),
+        1000 if text.tools else 0,
+        *_habits(ask, body),
+        _numbers(slot_low),
+        _doublings(len(text.system)),
+    )
+    fingerprint = lens.fingerprint
+    return Sighting(
+        prompt_bytes=text.bytes,
+        slot_bytes=len(slot_text),
+        template=fingerprint(b"t" + anchor.encode("utf-8", "replace")) if anchor else 0,
+        content=fingerprint(b"c" + b" ".join(words)) if words else 0,
+        sketch=sketch,
+        habits=fingerprint(b"h" + _habit_text(body)),
+        features=features,
+        phrases=phrases,
+        signature=fingerprint(b"r" + text.signature.encode("utf-8", "replace")) if text.signature else 0,
+        session=fingerprint(b"o" + text.opening.encode("utf-8", "replace")) if text.opening else 0,
+        system=fingerprint(b"s" + text.system.encode("utf-8", "replace")) if text.system else 0,
+    )
+
+
+def _pieces(text: Said) -> tuple[list[str], int, int]:
+    """Lines, sentences and labels; signs of multiple choice; worked examples (how often the commonest label comes again)."""
+    whole = f"{text.system}\n{text.user}"
+    for end, cut in _ENDS:
+        whole = whole.replace(end, cut)
+    lines = whole.split("\n")
+    if len(lines) > PIECES_MAX:
+        lines = lines[: PIECES_MAX // 2] + lines[-PIECES_MAX // 2 :]
+    pieces: list[str] = []
+    labels: dict[str, int] = {}
+    marks = 0
+    for line in lines:
+        line = line.strip()
+        if not line:
+            continue
+        if line[0] == "(" and line[2:3] == ")":
+            marks += 1
+        colon = line.find(":", 0, LABEL_CHARACTERS)
+        if colon > 0 and line[colon + 1 : colon + 2] in ("", " "):
+            label = line[: colon + 1]
+            labels[label] = labels.get(label, 0) + 1
+            pieces.append(label)
+            line = line[colon + 2 :]
+            if not line:
+                continue
+        pieces.append(line)
+    return pieces, marks, max(labels.values(), default=1) - 1
+
+
+def _sentences(slot: list[str], slot_low: list[str]) -> tuple[int, int, int]:
+    """tasks, questions, polish."""
+    tasks = questions = polish = 0
+    for piece, low in zip(slot, slot_low):
+        first = low.split(" ", 1)[0].strip("\"'*-#.,:").encode("utf-8", "replace")
+        end = piece[-1]
+        if end == "?" or first in QUESTION_WORDS:
+            questions += 1
+        elif first in TASK_VERBS:
+            tasks += 1
+        if end in ".?!" and piece[0].isupper():
+            polish += 1
+    count = len(slot) or 1
+    return 1000 * tasks // count, 1000 * questions // count, 1000 * polish // count
+
+
+def _vocabulary(words: list[bytes], text: bytes) -> tuple[int, int, int, int]:
+    """personal, code, digits, english."""
+    count = len(words) or 1
+    personal = common = digits = 0
+    for word in words:
+        if word in COMMON:
+            common += 1
+        if word in PERSONAL:
+            personal += 1
+        elif word[0] - 48 < 10 and word[0] >= 48:
+            digits += 1
+    signs = len(text) - len(text.translate(None, CODE_SIGNS))
+    return (
+        min(1000, 10_000 * personal // count),
+        min(1000, 10_000 * signs // (len(text) + 1)),
+        min(1000, 3_000 * digits // count),
+        min(1000, 2_000 * common // count),
+    )
+
+
+def _numbers(slot_low: list[str]) -> int:
+    held = sum([1 for piece in slot_low if not piece.isalpha() and any(map(str.isdigit, piece))])
+    return 1000 * held // (len(slot_low) or 1)
+
+
+def _doublings(size: int) -> int:
+    """62.5 per mille for each doubling, in eighths of one."""
+    if size < 2:
+        return 0
+    bits = size.bit_length() - 1
+    eighths = (size << 3 >> bits) - 8
+    return min(1000, (500 * bits + 62 * eighths) // 8)
+
+
+def _number(value: Any) -> float | None:
+    return value if type(value) in (int, float) else None
+
+
+def _habits(ask: Ask, body: dict[str, Any]) -> tuple[int, int, int, int]:
+    """samples, logprobs, warm, room."""
+    temperature = _number(body.get("temperature"))
+    warm = 500 if temperature is None or temperature != temperature else int(1000 * min(1.0, max(0.0, temperature)))
+    return (
+        min(1000, 250 * (ask.choices - 1)),
+        1000 if body.get("logprobs") or body.get("logit_bias") or body.get("top_logprobs") else 0,
+        warm,
+        0 if ask.output_tokens_max is None else _doublings(ask.output_tokens_max),
+    )
+
+
+_SETTINGS = (
+    *("n", "temperature", "top_p", "top_k", "max_tokens", "max_completion_tokens", "max_output_tokens", "stop", "seed"),
+    *("presence_penalty", "frequency_penalty", "logprobs", "top_logprobs", "logit_bias", "stream", "reasoning_effort"),
+)
+_CONTENT = frozenset(("messages", "input", "prompt", "system", "instructions", "tools", "user", "metadata"))
+
+
+def _habit_text(body: dict[str, Any]) -> bytes:
+    """Which fields a body has, and the values of its settings: the same for all requests of one program."""
+    settings = [f"{name}={str(body[name])[:64]}" for name in _SETTINGS if name in body]
+    names = sorted([name[:32] for name in body if name not in _CONTENT])[:32]
+    return f"{settings}{names}{'tools' in body}".encode("utf-8", "replace")
+
+
+def _sketch(words: set[bytes], lens: Lens) -> tuple[int, ...]:
+    seed = lens.seed
+    order = sorted([xxh3_64_intdigest(word, seed) for word in words])[:SKETCH]
+    # Their order is a fast hash's; what leaves the process is a keyed one's.
+    return tuple(sorted([lens.fingerprint(b"w%d" % value) & 0xFFFFFFFF for value in order]))

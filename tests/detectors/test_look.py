@@ -1,0 +1,163 @@
+"""What the watch sees in one request."""
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.detectors import FEATURES, Lens, Past, look
+from gateway.detectors.features import INDEX
+from gateway.detectors.past import CELLS, WORD_BITS
+from tests.detectors.make import BOOKS, LENS, ask, chat, looks
+
+TEMPLATE = (
+    "Rewrite the sentence as two shorter ones that keep its meaning.\n\nSentence: {}\n\nAnswer with the two sentences only."
+)
+SLOTS = [
+    f"The {word} was found by the river in {1900 + at}"
+    for at, word in enumerate(["hat", "boat", "letter", "coin", "kettle", "drum", "shoe"])
+]
+CANNED = [f"Good day number {at}, I hope that all is well where you are." for at in range(10)]
+
+
+def feature(sighting, name):
+    return sighting.features[INDEX[name]]
+
+
+def test_a_template_is_taken_out():
+    """Once a few requests have come, what recurs is template, and the slot is what differs."""
+    seen = looks([chat(TEMPLATE.format(slot)) for slot in SLOTS])
+    assert [each.template for each in seen[:2]] == [0, 0]
+    assert len({each.template for each in seen[2:]}) == 1
+    assert [each.slot_bytes for each in seen[3:]] == [len(slot) for slot in SLOTS[3:]]
+    assert all(feature(each, "template") > 600 for each in seen[3:])
+
+
+def test_two_tenants_of_one_template_have_one_fingerprint():
+    """A template's fingerprint depends on the template, not on who uses it or what it is filled with."""
+    one = looks([chat(TEMPLATE.format(slot)) for slot in SLOTS])[-1]
+    other = looks([chat(TEMPLATE.format(slot[::-1]), system="Be brief.") for slot in SLOTS])[-1]
+    assert one.template == other.template != 0
+    assert one.content != other.content
+
+
+def test_canned_openings_in_turn_are_template():
+    """Ten canned openings in turn are stripped: what they stand before has the content it has without them."""
+    tasks = [
+        f"{verb} a {thing}."
+        for verb in ("Describe", "Draw", "Sell", "Explain")
+        for thing in ("harbour", "fugue", "loom", "tax")
+    ]
+    bare = looks([chat(task) for task in tasks * 4])
+    canned = looks([chat(f"{CANNED[at % 10]}\n{task}") for at, task in enumerate(tasks * 4)])
+    assert [each.content for each in bare[-8:]] == [each.content for each in canned[-8:]]
+
+
+def test_fingerprints_need_the_key():
+    """Another deployment's lens makes other fingerprints of the same request, in every field that holds one."""
+    asks = [chat(TEMPLATE.format(slot), temperature=1) for slot in SLOTS]
+    mine, theirs = looks(asks)[-1], looks(asks, lens=Lens.of(b"another secret", BOOKS))[-1]
+    for name in ("template", "content", "habits", "session"):
+        assert getattr(mine, name) != getattr(theirs, name), name
+    assert not set(mine.sketch) & set(theirs.sketch)
+    assert mine.features == theirs.features
+    assert looks(asks)[-1] == mine
+
+
+def test_nothing_of_the_text_is_in_a_sighting():
+    """A sighting is numbers and the names of tripwires; it goes through JSON and comes back equal."""
+    secret = "xylophone quartz 4417"
+    sighting = looks([chat(f"Think step by step about {secret}", system=secret)])[0]
+    text = orjson.dumps(list(sighting)).decode()
+    assert all(word not in text for word in secret.split()[:2])
+    assert sighting.phrases == ("steps",)
+    assert orjson.loads(orjson.dumps(list(sighting))) == [list(v) if type(v) is tuple else v for v in sighting]
+
+
+def test_features_are_in_the_order_of_their_names():
+    """One number a feature, each in its own place."""
+    first = looks([chat("Write a poem about 3 owls.", n=3, logprobs=True, temperature=0, max_tokens=64, tools=[{}])])[0]
+    assert len(first.features) == len(FEATURES) == len(INDEX)
+    expected = {"tasks": 1000, "questions": 0, "polish": 1000, "samples": 500, "logprobs": 1000, "warm": 0, "tools": 1000}
+    assert {name: feature(first, name) for name in expected} == expected
+    assert feature(first, "room") == 375
+    second = looks([chat("how can i find my card? thanks")])[0]
+    assert (feature(second, "tasks"), feature(second, "personal") > 900) == (0, True)
+
+
+def test_a_replayed_signature_is_seen():
+    """The signature of a replayed thinking block has one fingerprint, in whichever conversation it stands."""
+    block = {"type": "thinking", "thinking": "hm", "signature": "c2lnbmF0dXJl"}
+    bodies = [
+        {
+            "messages": [
+                {"role": "user", "content": opening},
+                {"role": "assistant", "content": [block]},
+                {"role": "user", "content": "go"},
+            ]
+        }
+        for opening in ("one", "two")
+    ]
+    one, two = looks([ask(body) for body in bodies])
+    assert one.signature == two.signature != 0
+    assert one.session != two.session
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"input": "Write a poem about owls."},
+        {"prompt": "Write a poem about owls."},
+        {"prompt": ["Write a poem about owls."]},
+        {"input": [{"role": "user", "content": [{"type": "input_text", "text": "Write a poem about owls."}]}]},
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": "Write a poem about owls."}]}], "system": ""},
+    ],
+)
+def test_every_wire_says_the_same(body):
+    """What is asked is found wherever a wire puts it."""
+    expected = looks([chat("Write a poem about owls.")])[0]
+    found = looks([ask(body)])[0]
+    assert (found.content, found.features[:10]) == (expected.content, expected.features[:10])
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats() | st.text(max_size=30),
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.sampled_from(
+        ["role", "content", "text", "type", "thinking", "signature", "tool_calls", "encrypted_content", "user", "x"]
+    ), inner, max_size=5),
+    max_leaves=20,
+)  # fmt: skip
+FIELDS = [
+    "messages",
+    "input",
+    "prompt",
+    "system",
+    "instructions",
+    "tools",
+    "temperature",
+    "n",
+    "logprobs",
+    "stop",
+    "max_tokens",
+]
+
+
+@given(st.dictionaries(st.sampled_from(FIELDS), JSON))
+@settings(max_examples=300, deadline=None)
+def test_no_body_makes_it_raise(body):
+    """Whatever a body holds, a look is a sighting with every feature between 0 and 1000."""
+    sighting = look(ask(body), Past(), LENS, 0)
+    assert all(type(value) is int and 0 <= value <= 1000 for value in sighting.features)
+    assert len(sighting.sketch) <= 8
+    assert all(0 <= value < 2**64 for value in sighting[2:4])
+
+
+@given(st.lists(st.text(max_size=2000), min_size=1, max_size=30))
+@settings(max_examples=30, deadline=None)
+def test_a_past_does_not_grow(texts):
+    """What a gateway remembers of a tenant has one size, whatever the tenant sends."""
+    past = Past()
+    looks([chat(text) for text in texts], past)
+    held = (past.low, past.high, past.words, past.words_before)
+    assert [len(each) for each in held] == [CELLS, CELLS, WORD_BITS // 8, WORD_BITS // 8]
+    assert sum(map(len, held)) < 16_384
