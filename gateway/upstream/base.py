@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import NamedTuple, Protocol
 
+CODINGS = frozenset((b"gzip", b"x-gzip", b"deflate"))
+"""Compressed bodies that can be read (see `decode`), though none is asked for."""
+
 
 class Timeouts(NamedTuple):
     """Seconds; each has its own error kind."""

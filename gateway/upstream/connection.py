@@ -18,7 +18,7 @@ from typing import Protocol, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from gateway.upstream.base import Timeouts
+from gateway.upstream.base import CODINGS, Timeouts
 from gateway.upstream.reply import HttpReply
 
 HEAD_BYTES_MAX = 64 * 1024
@@ -26,7 +26,7 @@ HEAD_BYTES_MAX = 64 * 1024
 HEADERS_MAX = 128
 _JOINED_BYTES_MAX = 64 * 1024
 """Bodies up to this are joined to the head and written as one; larger ones are not worth the copy."""
-_FRAMING = {b"content-encoding": (b"", b"identity"), b"transfer-encoding": (b"chunked",)}
+_FRAMING = {b"content-encoding": (b"", b"identity", *CODINGS), b"transfer-encoding": (b"chunked",)}
 """The codings that can be read."""
 
 
@@ -219,18 +219,21 @@ class Connection(asyncio.Protocol):
         may_be_long = self._silent_bytes > HEAD_BYTES_MAX  # body bytes that came together with the head count in it
         if may_be_long and sum(len(name) + len(value) + 4 for name, value in headers) > HEAD_BYTES_MAX:
             self._complain(f"more than {HEAD_BYTES_MAX} bytes of headers")
-        is_framed = False
+        is_framed = is_coded = False
         for name, value in headers:
             if name in _FRAMING:
-                if value.strip().lower() not in _FRAMING[name]:
+                coding = value.strip().lower()
+                if coding not in _FRAMING[name] or (is_coded and coding in CODINGS):
                     # the gateway asked for identity: what it cannot read it cannot count
                     self._complain(f"{name.decode()} is {value[:40].decode('latin-1')!r}")
                 is_framed |= name != b"content-encoding"
+                is_coded |= coding in CODINGS
             elif name == b"content-length":
                 is_framed = True
         self._keeps_alive = parser.should_keep_alive()  # false once on_message_complete has returned
         reply.ends_by_close = not is_framed and not self._keeps_alive and status not in (204, 304)
         reply.headers = headers
+        reply.is_coded = is_coded
         reply.status = status
 
     def on_message_complete(self) -> None:

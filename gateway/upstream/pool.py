@@ -17,8 +17,9 @@ import math
 import ssl as tls
 
 from gateway.errors import SettingsError, UpstreamFault
-from gateway.upstream.base import NotSent, Timeouts
+from gateway.upstream.base import NotSent, Reply, Timeouts
 from gateway.upstream.connection import Connection
+from gateway.upstream.decode import DecodedReply
 from gateway.upstream.dial import Dialler
 from gateway.upstream.origin import parse_base_url
 from gateway.upstream.reply import HttpReply
@@ -76,7 +77,7 @@ class HttpUpstream:
         """Open ones (those being opened included), and how many of them are idle."""
         return len(self._open) + self._dialling, len(self._idle)
 
-    async def send(self, method: bytes, target: bytes, headers: list[tuple[bytes, bytes]], body: bytes) -> HttpReply:
+    async def send(self, method: bytes, target: bytes, headers: list[tuple[bytes, bytes]], body: bytes) -> Reply:
         """See `base.Upstream.send`. `target` is joined to the base URL's path.
 
         Raises UpstreamFault, and ValueError for what cannot be a request.
@@ -91,7 +92,7 @@ class HttpUpstream:
         if connection is not None:
             reply = connection.begin(head, body, now=now, total_at=total_at)
             if reply is not None:
-                return await reply.answered()
+                return await _answered(reply)
         try:
             connection = await self._connect(loop)
         except asyncio.CancelledError:
@@ -99,7 +100,7 @@ class HttpUpstream:
         reply = connection.begin(head, body, now=loop.time(), total_at=total_at)
         if reply is None:
             raise UpstreamFault("connect", f"{self.where} closed a new connection at once", reached=False)
-        return await reply.answered()
+        return await _answered(reply)
 
     async def probe(self) -> bool:
         """Whether a connection (and TLS) can be made. Asked at most once in 2 s; the connection is kept for use."""
@@ -209,6 +210,12 @@ class HttpUpstream:
             connection.drop()
             raise UpstreamFault("connect", f"{self.where}: the gateway is shutting down", reached=False)
         return connection
+
+
+async def _answered(reply: HttpReply) -> Reply:
+    """Status and headers have come; a body that is compressed is read through its decoder. Raises UpstreamFault."""
+    await reply.answered()
+    return DecodedReply(reply) if reply.is_coded else reply
 
 
 def _default_context() -> tls.SSLContext:

@@ -25,12 +25,17 @@ _NONE_YET: list[tuple[bytes, bytes]] = []
 class HttpReply:
     """`Reply` of `base`. The methods under "for the connection" are the connection's alone."""
 
-    __slots__ = ("status", "headers", "ends_by_close", "_loop", "_connection", "_blocks", "_unread_bytes", "_waiter", "_fault")
+    __slots__ = (
+        *("status", "headers", "ends_by_close", "is_coded"),
+        *("_loop", "_connection", "_blocks", "_unread_bytes", "_waiter", "_fault"),
+    )
 
     def __init__(self, connection: Connection, loop: asyncio.AbstractEventLoop) -> None:
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = _NONE_YET
         self.ends_by_close = False
+        self.is_coded = False
+        """Its body is compressed: see `decode`."""
         self._loop = loop
         self._connection: Connection | None = connection
         self._blocks: list[bytes] = []
