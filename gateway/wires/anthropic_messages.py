@@ -31,7 +31,8 @@ class AnthropicMessages:
         """Read what the gateway judges; what it does not name is the upstream's to judge. Raises BadField."""
         model = fields.model(body)
         messages = fields.messages(body)
-        output_tokens_max = fields.integer(body, "max_tokens", most=fields.OUTPUT_TOKENS_MAX)
+        # 0 is a bound too: it fills the vendor's prompt cache, and nothing is written.
+        output_tokens_max = fields.integer(body, "max_tokens", most=fields.OUTPUT_TOKENS_MAX, least=0)
         if output_tokens_max is None:
             raise BadField("max_tokens", "max_tokens: Field required")  # the vendor's words
         is_stream = fields.boolean(body, "stream")

@@ -37,15 +37,17 @@ class OpenAIChat:
         if "stream_options" in body:
             options = fields.mapping(body, "stream_options")
             wants_usage = fields.boolean(options, "include_usage", path="stream_options.include_usage")
-        bound = fields.integer(body, "max_tokens", most=fields.OUTPUT_TOKENS_MAX)
+        bound = fields.integer(body, "max_tokens", most=fields.OUTPUT_TOKENS_MAX, least=0)
         if "max_completion_tokens" in body:
-            newer = fields.integer(body, "max_completion_tokens", most=fields.OUTPUT_TOKENS_MAX)
-            # Servers differ on which of the two they obey when both are there: the larger is the bound.
-            bound = max(bound, newer) if bound is not None and newer is not None else bound or newer
+            newer = fields.integer(body, "max_completion_tokens", most=fields.OUTPUT_TOKENS_MAX, least=0)
+            # Servers differ on which of the two they obey when both are there: the larger is the bound. They also differ on
+            # what 0 means (nothing, everything, an error), so it bounds nothing here, and is passed on.
+            bound = None if newer == 0 else max(bound, newer) if bound and newer else bound or newer
+        bound = bound or None
         choices = 1
         if "n" in body or "best_of" in body:
             asked = fields.integer(body, "n", most=fields.CHOICES_MAX)
-            drafts = fields.integer(body, "best_of", most=fields.CHOICES_MAX)
+            drafts = fields.integer(body, "best_of", most=fields.CHOICES_MAX, least=0)
             choices = max(asked or 1, drafts or 1)
         user = ""
         if "user" in body or "safety_identifier" in body:

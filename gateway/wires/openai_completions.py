@@ -40,7 +40,7 @@ class OpenAICompletions(OpenAIChat):
         fields.dialect(body, bound)
         fields.boolean(body, "echo")
         asked = fields.integer(body, "n", most=fields.CHOICES_MAX) or 1
-        drafts = fields.integer(body, "best_of", most=fields.CHOICES_MAX) or 1
+        drafts = fields.integer(body, "best_of", most=fields.CHOICES_MAX, least=0) or 1
         choices = prompts.many * max(asked, drafts)
         if choices > CHOICES_MAX:
             raise BadField("prompt", f"prompt: prompts times answers to each must be at most {CHOICES_MAX}.")

@@ -33,12 +33,17 @@ GOOD = [
     (CHAT, chat(max_tokens=5), judged(output_tokens_max=5)),
     (CHAT, chat(max_completion_tokens=7), judged(output_tokens_max=7)),
     (CHAT, chat(max_tokens=50, max_completion_tokens=7), judged(output_tokens_max=50)),
+    (CHAT, chat(max_tokens=0), judged()),  # servers differ on what it means, so it bounds nothing
+    (CHAT, chat(max_tokens=0, max_completion_tokens=7), judged(output_tokens_max=7)),
+    (CHAT, chat(max_tokens=7, max_completion_tokens=0), judged()),
     (CHAT, chat(n=3), judged(choices=3)),
+    (CHAT, chat(best_of=0), judged()),
     (CHAT, chat(n=3, best_of=5), judged(choices=5)),
     (CHAT, chat(user="u-1"), judged(end_user="u-1")),
     (CHAT, chat(safety_identifier="s-1"), judged(end_user="s-1")),
     (CHAT, chat(temperature="odd", tools=3, thinking="not this wire's", made_up={"a": 1}), judged()),
     (MESSAGES, messages(), judged(output_tokens_max=9)),
+    (MESSAGES, messages(max_tokens=0), judged(output_tokens_max=0)),  # fills the vendor's cache, and writes nothing
     (MESSAGES, messages(stream=True), judged(output_tokens_max=9, is_stream=True, wants_usage=True)),
     (MESSAGES, messages(metadata={"user_id": "u"}), judged(output_tokens_max=9, end_user="u")),
     (MESSAGES, messages(thinking={"type": "enabled", "budget_tokens": 1024}), judged(output_tokens_max=9)),
@@ -52,7 +57,7 @@ def test_what_is_read(wire, body, expected):
     assert wire.judge(body) == expected
 
 
-BAD_COUNTS = (0, -1, 5.0, "5", True, False, [], {}, 10**12)
+BAD_COUNTS = (-1, 5.0, "5", True, False, [], {}, 10**12)
 BAD = [
     *((CHAT, chat(model=value), "model") for value in (None, 3, "", "x" * 257, "a\nb", "a\x00b", "a\u2028b", "a\x7fb", ["m"])),
     *((CHAT, chat(messages=value), "messages") for value in (None, "hi", {}, [])),
@@ -60,7 +65,7 @@ BAD = [
     *((CHAT, chat(stream=value), "stream") for value in ("true", 1, 0, [])),
     *((CHAT, chat(max_tokens=value), "max_tokens") for value in BAD_COUNTS),
     *((CHAT, chat(max_completion_tokens=value), "max_completion_tokens") for value in BAD_COUNTS),
-    *((CHAT, chat(n=value), "n") for value in (*BAD_COUNTS, 129)),
+    *((CHAT, chat(n=value), "n") for value in (*BAD_COUNTS, 0, 129)),
     (CHAT, chat(best_of=200), "best_of"),
     (CHAT, chat(stream_options=True), "stream_options"),
     (CHAT, chat(stream=True, stream_options={"include_usage": "yes"}), "stream_options.include_usage"),
