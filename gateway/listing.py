@@ -1,4 +1,4 @@
-"""Endpoints without a model's work: which models there are, and answers that the model server has kept.
+"""Endpoints without a model's work: which models there are, and whose the answers are that the model server has kept.
 
 Rule: ids open nothing by themselves. A tenant sees the models of its plan, and of the kept answers those that it made itself
 (`output.stored: own`); anything else is answered as if it did not exist, in the vendor's own words.
@@ -14,6 +14,7 @@ import orjson
 import structlog
 from aiohttp import web
 
+from gateway import stored
 from gateway.budgets.limits import tag
 from gateway.downstream import headers
 from gateway.endpoints import Endpoint
@@ -48,7 +49,8 @@ async def serve(
         if served_by is None or not policy.may_ask_for(caller, name):
             raise _unknown_model(name)
     else:
-        served_by = await _keeper(endpoint.item, caller, house)
+        route = house.fleet.route(await _keeper(endpoint.item, caller, house))
+        return await stored.serve(request, endpoint, caller, policy, route, house, family, entry)
     status, body, answered = await _fetch(request, endpoint, house.fleet.route(served_by), house, family, entry)
     return Whole(status, answered, body)
 
