@@ -8,6 +8,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from gateway.house import House
+from gateway.phases import relay
 from gateway.phases.record import Entry
 from gateway.upstream.base import Reply
 from gateway.upstream.headers import return_headers
@@ -26,6 +27,8 @@ def headers(reply: Reply, family: Family, entry: Entry, house: House, notes: Hea
         found += family.limit_headers(entry.limits, now_s=house.store_now_us() / 1e6)
     if notes:
         found += notes
+    if reply.status in relay.REDIRECTS and (location := relay.location_of(reply)) is not None:
+        found.append(("location", location))
     if reply.status >= 400:
         # Two servers stand between a tenant and the model: say which of them it was.
         found.append(("x-gauger-refused-by", "upstream"))

@@ -107,6 +107,8 @@ def route(method: str, raw_path: str, family: str) -> Endpoint:
         message = f"Unknown request URL: {method} {printable(path, limit=100)}."
         raise Refusal("not_found", message, status=404, code="unknown_url", reason="unknown_path")
     rule = methods.get(method)
+    if method == "HEAD" and (read := methods.get("GET")) is not None and read.kind in ("models", "model"):
+        rule = read  # asked for as by GET; what is answered is the head of that
     if rule is None:
         message = f"Not allowed to {printable(method, limit=20)} on {path}: use {' or '.join(methods)}."
         raise Refusal("invalid_request", message, status=405, code="method_not_supported", reason="method")

@@ -16,8 +16,8 @@ from gateway.whole import Whole
 
 log = structlog.get_logger()
 
-LINE_BYTES_MAX = 16_384
-"""A request line, and each header, may be this long (aiohttp's 8 KB is too short for some SDKs' beta headers)."""
+LINE_BYTES_MAX = 65_536
+"""A request line, and each header, may be this long (aiohttp's 8 KB is too short for beta headers, traces and long ids)."""
 
 
 class Protocol(web.RequestHandler):

@@ -174,7 +174,7 @@ async def _exchange(outgoing: Outgoing, upstream: Upstream, way: _Way) -> web.St
             ended = "complete"
         else:
             body = await relay.whole(reply, limit_bytes=house.settings.answer_limit_bytes, is_stream=ask.is_stream)
-            if reply.status < 400:
+            if reply.status < 300:
                 ended, usage = "complete", wire.usage(body)
                 if wire.charges_quote or ask.body.get("background") is True:
                     usage = settle.quoted(hold.quote)

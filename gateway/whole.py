@@ -62,18 +62,20 @@ class Whole(web.StreamResponse):
         body = self._whole_body
         lines = [_REASONS.get(self._whole_status) or f"HTTP/1.1 {self._whole_status} Unknown\r\n"]
         lines += [f"{name}: {value}\r\n" for name, value in self._head]
-        lines.append(f"Content-Length: {len(body)}\r\nDate: {http_date()}\r\nServer: {SERVER}\r\n")
+        if self._whole_status != 204:  # which has no body, and no length of one (RFC 9110 section 8.6)
+            lines.append(f"Content-Length: {len(body)}\r\n")
+        lines.append(f"Date: {http_date()}\r\nServer: {SERVER}\r\n")
         if not self.keep_alive:
             lines.append("Connection: close\r\n")
         elif request.version < HttpVersion11:
             lines.append("Connection: keep-alive\r\n")
         lines.append("\r\n")
         head = "".join(lines)
-        ends = len(lines) + 2  # the line of three has three
+        ends = len(lines) + 1  # the line of two has two
         if head.count("\n") != ends or head.count("\r") != ends:
             raise ValueError("a header value holds a line break")
         data = head.encode("latin-1", "replace")
-        transport.write(data if request.method == "HEAD" else data + body)
+        transport.write(data if request.method == "HEAD" or self._whole_status == 204 else data + body)
         if transport.get_write_buffer_size():
             # It reads slower than we write. A client that pipelines requests and reads no answer must not fill our memory.
             await in_time(request.writer.drain(), transport, self._unread_s)

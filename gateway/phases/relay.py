@@ -36,20 +36,37 @@ class Sink(Protocol):
     def write_eof(self) -> Coroutine[Any, Any, None]: ...
 
 
-async def whole(reply: Reply, *, limit_bytes: int, is_stream: bool) -> bytes:
+REDIRECTS = frozenset((301, 302, 303, 307, 308))
+
+
+async def whole(reply: Reply, *, limit_bytes: int, is_stream: bool, may_be_empty: bool = False) -> bytes:
     """Read an answer that is no stream of events: a JSON object, or an error in whatever shape the upstream gave it.
 
-    Raises UpstreamFault: it breaks off; it is no answer an API gives (a redirect, no JSON, no stream where one was asked
-    for); or it refuses the gateway's own credentials, which is no business of a tenant's and would name them.
+    A redirect within the API is passed on and not followed. Where an answer `may_be_empty`, a 204 is one (of a DELETE, say).
+    Raises UpstreamFault: it breaks off; it is no answer an API gives (a redirect to elsewhere, no JSON, no stream where one was
+    asked for); or it refuses the gateway's own credentials, which is no business of a tenant's and would name them.
     """
     status = reply.status
     if status in (401, 403):
         raise UpstreamFault("credentials", f"the upstream answered {status}: see UPSTREAM_API_KEY", reached=True)
     body = await reply.read(limit_bytes)
+    if (status == 204 and may_be_empty) or (status in REDIRECTS and location_of(reply) is not None):
+        return body
     if status < 400 and (status >= 300 or is_stream or body.lstrip()[:1] != b"{"):
         expected = "a stream of events" if is_stream else "a JSON object"
         raise UpstreamFault("protocol", f"the upstream answered {status} without {expected}", reached=True)
     return body
+
+
+def location_of(reply: Reply) -> str | None:
+    """Where a redirect leads, if that is a path of the API. None: elsewhere, and a client that followed would take its key
+    there (SDKs follow by themselves, and send `x-api-key` to whatever host they are sent to)."""
+    for name, value in reply.headers:
+        if name == b"location":
+            target = value.strip()
+            is_here = target.startswith(b"/v1/") and target.isascii() and target.decode("ascii").isprintable()
+            return target.decode("ascii") if is_here and b"\\" not in target else None
+    return None
 
 
 AT_ONCE_BYTES = 32_768

@@ -5,7 +5,7 @@ how it ended                                         what is posted
 ===================================================  ===============================================================
 upstream never reached                               nothing (void)
 upstream refused: 429 or 5xx                         nothing (void): its fault is not the tenant's
-upstream refused: any other 4xx                      the request, no tokens: the tenant's fault costs it a request
+upstream refused: any other 4xx, or a redirect       the request, no tokens: the tenant's fault costs it a request
 usage complete                                       the actual usage
 usage incomplete, whoever broke off                  input (reported, else estimated) plus what was delivered
 cut by the gateway                                   the same, and the answer's own ending says the same numbers
@@ -30,7 +30,7 @@ def charge(quote: Quote, outcome: Outcome, delivered_tokens: int) -> Usage | Non
     """The usage to post; None: void. `delivered_tokens`: the estimate of what went out, for an incomplete count."""
     if outcome.ended == "upstream_unreached":
         return None
-    if outcome.upstream_status >= 400:  # however the rest of its answer went
+    if outcome.upstream_status >= 300:  # however the rest of its answer went
         return None if outcome.upstream_status == 429 or outcome.upstream_status >= 500 else NOTHING
     usage = outcome.usage
     if usage is not None and usage.is_complete:

@@ -41,4 +41,5 @@ def shape_bare(request: web.BaseRequest, endpoint: Endpoint, credentials: Header
     """What is forwarded for an endpoint without a body."""
     headers = forward_headers(request.raw_headers)
     headers += credentials
-    return Outgoing(request.method.encode(), endpoint.path + endpoint.query, headers, b"")
+    method = "GET" if request.method == "HEAD" else request.method
+    return Outgoing(method.encode(), endpoint.path + endpoint.query, headers, b"")

@@ -25,6 +25,8 @@ _UP_DROPPED = HOP_BY_HOP | frozenset(
         # who the tenant is, and where it sits, is not the upstream's business
         b"forwarded x-real-ip "
         # what could be a key, or change the request, behind the gateway's back
+        # the gateway changes answers on their way: an upstream's validator tells nothing of what a client has, nor a range
+        b"if-match if-none-match if-modified-since if-unmodified-since if-range range "
         b"x-goog-api-key x-auth-token x-original-url x-rewrite-url x-http-method x-http-method-override x-method-override"
     ).split()
 )
@@ -38,16 +40,21 @@ _DOWN: dict[bytes, str] = {
     b"retry-after": "retry-after",
     b"retry-after-ms": "retry-after-ms",
     b"x-should-retry": "x-should-retry",
-    b"openai-processing-ms": "openai-processing-ms",
-    b"openai-version": "openai-version",
-    b"openai-model": "openai-model",
+    b"content-language": "content-language",
+    b"content-disposition": "content-disposition",
+    b"deprecation": "deprecation",
+    b"sunset": "sunset",
+    b"warning": "warning",
     # the gateway's own request id takes these names' place
     b"x-request-id": "x-upstream-request-id",
     b"request-id": "x-upstream-request-id",
 }
-_DOWN_PREFIX = b"anthropic-"
-_DOWN_DROPPED_PREFIXES = (b"anthropic-ratelimit-", b"anthropic-organization", b"anthropic-workspace")
-"""They describe the operator's account, as do openai-organization, openai-project and x-ratelimit-*."""
+_DOWN_PREFIXES = (b"anthropic-", b"openai-")
+_DOWN_DROPPED_PREFIXES = (
+    *(b"anthropic-ratelimit-", b"anthropic-organization", b"anthropic-workspace"),
+    *(b"openai-organization", b"openai-project"),
+)
+"""They describe the operator's account, as does x-ratelimit-*."""
 
 _NAME_BYTES_MAX = 64
 _NAMES_MAX = 1024
@@ -101,7 +108,7 @@ def _judge_up(name: bytes) -> bytes:
 
 def _judge_down(name: bytes) -> str:
     verdict = _DOWN.get(name, "")
-    if not verdict and name.startswith(_DOWN_PREFIX) and not name.startswith(_DOWN_DROPPED_PREFIXES):
+    if not verdict and name.startswith(_DOWN_PREFIXES) and not name.startswith(_DOWN_DROPPED_PREFIXES):
         verdict = name.decode("latin-1")
     if len(_down) < _NAMES_MAX and len(name) <= _NAME_BYTES_MAX:
         _down[name] = verdict

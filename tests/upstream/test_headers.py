@@ -12,6 +12,7 @@ ADDED = [(b"content-type", b"application/json"), (b"accept-encoding", b"identity
     "name",
     b"Authorization X-Api-Key api-key Cookie Host Content-Length Content-Type Content-Encoding Accept-Encoding Expect "
     b"Forwarded X-Forwarded-For x-forwarded-anything X-Real-IP X-Gauger-Tenant Keep-Alive TE Trailer Transfer-Encoding Upgrade "
+    b"If-None-Match if-modified-since Range If-Range "
     b"Proxy-Authorization Proxy-Connection X_Api_Key x_forwarded_for X_GAUGER_KEY".split(),
 )
 def test_dropped_on_the_way_up(name: bytes) -> None:
@@ -52,6 +53,8 @@ def test_the_way_down() -> None:
         (b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache"), (b"openai-processing-ms", b"12"),
         (b"openai-version", b"2020-10-01"), (b"openai-organization", b"org"), (b"openai-project", b"proj"),
         (b"anthropic-ratelimit-requests-limit", b"4"), (b"anthropic-organization-id", b"org"), (b"anthropic-model", b"m"),
+        (b"openai-poll-after-ms", b"5"), (b"openai-newly-made", b"n"), (b"content-disposition", b"attachment"),
+        (b"deprecation", b"@1"), (b"sunset", b"d"), (b"warning", b"299 - w"), (b"etag", b"e"), (b"last-modified", b"d"),
         (b"x-ratelimit-limit-requests", b"1"), (b"retry-after", b"3"), (b"retry-after-ms", b"2900"),
         (b"x-should-retry", b"true"),
         (b"x-request-id", b"req_1"), (b"set-cookie", b"a=b"), (b"server", b"s"), (b"server-timing", b"t"), (b"date", b"d"),
@@ -61,7 +64,9 @@ def test_the_way_down() -> None:
     ]  # fmt: skip
     assert return_headers(items) == [
         ("content-type", "text/event-stream"), ("cache-control", "no-cache"), ("openai-processing-ms", "12"),
-        ("openai-version", "2020-10-01"), ("anthropic-model", "m"), ("retry-after", "3"), ("retry-after-ms", "2900"),
+        ("openai-version", "2020-10-01"), ("anthropic-model", "m"),
+        ("openai-poll-after-ms", "5"), ("openai-newly-made", "n"), ("content-disposition", "attachment"),
+        ("deprecation", "@1"), ("sunset", "d"), ("warning", "299 - w"), ("retry-after", "3"), ("retry-after-ms", "2900"),
         ("x-should-retry", "true"), ("x-upstream-request-id", "req_1"),
     ]  # fmt: skip
     assert return_headers([(b"request-id", b"req_2")]) == [("x-upstream-request-id", "req_2")]
