@@ -6,7 +6,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint types bench lock clean
+.PHONY: help setup run test lint types bench suites lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ types: $(READY) ## mypy, strict
 
 bench: $(READY) ## CPU a request and a streamed chunk, rate and latency, beside nginx; a table in bench/results (ARGS=--help)
 	$(BIN)/python bench/gateway.py $(ARGS)
+
+suites: $(READY) ## the SDK vendors' own test suites, directly and through the gateway; fetches them (ARGS=--help)
+	$(BIN)/python bench/sdk_suites.py $(ARGS)
 
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --custom-compile-command 'make lock' pyproject.toml
