@@ -37,6 +37,8 @@ from gateway.wires.openai_responses_whole import edited
 log = structlog.get_logger()
 
 UNKNOWN = Usage(0, 0, 0, 0, is_complete=False)
+MADE_BY = "responses"
+"""The endpoint whose policy holds for what it made."""
 _ITEMS = b"/input_items"
 _STREAM = re.compile(r"(?:^|&)stream=(?!false(?:&|$)|0?(?:&|$))")
 """A query that may ask for a stream: whatever is not plainly a no."""
@@ -64,7 +66,7 @@ async def serve(
         finally:
             kept.close()
         if kept.status == 200:
-            output, usage = _output_of(body, caller, policy), usage_of_answer(body) or UNKNOWN
+            output, usage = _output_of(body, caller, policy, house), usage_of_answer(body) or UNKNOWN
             if output.edits() is not None and _LATER.search(query):
                 message = "starting_after: is not possible here, where answers are edited: take the stream from its beginning."
                 raise Refusal("invalid_request", message, status=400, param="starting_after", reason="output_policy")
@@ -74,7 +76,7 @@ async def serve(
             return await _replay(request, reply, output, usage, house, family, entry)
         limit_bytes = house.settings.answer_limit_bytes
         body = await relay.whole(reply, limit_bytes=limit_bytes, is_stream=False, may_be_empty=True)
-        if reply.status == 200 and (edits := _output_of(body, caller, policy).edits()) is not None:
+        if reply.status == 200 and (edits := _output_of(body, caller, policy, house).edits()) is not None:
             body = _edited_items(body, edits) if endpoint.path.endswith(_ITEMS) else edited(body, edits)[0]
         return Whole(reply.status, headers(reply, family, entry, house, []), body)
     finally:
@@ -85,14 +87,14 @@ async def _send(request: web.BaseRequest, endpoint: Endpoint, route: Route, fami
     return await route.pool.send(*shape_bare(request, endpoint, route.credentials[family.name]))
 
 
-def _output_of(body: bytes, caller: Caller, policy: Snapshot) -> Compiled:
+def _output_of(body: bytes, caller: Caller, policy: Snapshot, house: House) -> Compiled:
     """What answers of this one's model may be; where it names none (a list of items), what any answer may be."""
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
         value = None
     name = value.get("model") if type(value) is dict else None
-    return policy.admission(caller, name if type(name) is str else "").output
+    return policy.admission(caller, name if type(name) is str else "", MADE_BY, house.store_now_us()).output
 
 
 def _edited_items(body: bytes, edits: Edits) -> bytes:
