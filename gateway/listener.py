@@ -20,10 +20,31 @@ LINE_BYTES_MAX = 65_536
 """A request line, and each header, may be this long (aiohttp's 8 KB is too short for beta headers, traces and long ids)."""
 
 
+HEAD_BYTES_MAX = 131_072
+"""Of one request's head together: with no such bound each connection could fill megabytes before it showed a key."""
+
+
 class Protocol(web.RequestHandler):
     """One client's connection."""
 
-    __slots__ = ()
+    __slots__ = ("_head_bytes",)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._head_bytes = 0
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._current_request is not None or self._messages:  # a head has been whole
+            self._head_bytes = 0
+            return
+        self._head_bytes += len(data)
+        if self._head_bytes > HEAD_BYTES_MAX and self.transport is not None:
+            log.warning("bad_http", side="tenant", status=431, error="HeadTooLarge")
+            body = orjson.dumps({"error": error_of(f"The request's headers are larger than {HEAD_BYTES_MAX} bytes together.")})
+            head = b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Type: application/json\r\n"
+            self.transport.write(head + b"Content-Length: %d\r\nConnection: close\r\n\r\n" % len(body) + body)
+            self.force_close()
 
     def handle_error(
         self,
@@ -38,10 +59,14 @@ class Protocol(web.RequestHandler):
         is_ours = exc is None or status >= 500
         log.warning("bad_http", side="gateway" if is_ours else "tenant", status=status, error=type(exc).__name__)
         text = "The gateway failed on this request." if is_ours else "The request is not valid HTTP/1.1."
-        error = {"message": text, "type": "invalid_request_error", "param": None, "code": None}
-        response = Whole(status, [("Content-Type", "application/json")], orjson.dumps({"error": error}))
+        response = Whole(status, [("Content-Type", "application/json")], orjson.dumps({"error": error_of(text)}))
         response.force_close()
         return response
+
+
+def error_of(text: str) -> dict[str, str | None]:
+    """In the format that more SDKs read: whose they are is not known yet."""
+    return {"message": text, "type": "invalid_request_error", "param": None, "code": None}
 
 
 class Server(web.Server):

@@ -110,7 +110,7 @@ def test_expect_100_continue(gateway: Gateway) -> None:
 MALFORMED = {
     "TLS": b"\x16\x03\x01\x02\x00\x01",
     "a bad header": b"GET / HTTP/1.1\r\nA b: c\r\n\r\n",
-    "a huge header": b"GET / HTTP/1.1\r\nX: " + b"a" * 40_000,
+    "a huge header": b"GET / HTTP/1.1\r\nX: " + b"a" * 70_000,
     "no HTTP": b"GET /v1/models FTP/1.1\r\n\r\n",
 }
 
@@ -121,6 +121,17 @@ def test_malformed_http(gateway: Gateway, request_bytes: bytes) -> None:
     status, body = raw(gateway, request_bytes)
     assert status == 400
     assert json.loads(body)["error"]["type"] == "invalid_request_error"
+
+
+def test_many_headers_before_a_key(gateway: Gateway) -> None:
+    """Fifteen megabytes a connection could be filled with headers that were each allowed: together they are bounded too."""
+    sent = b"GET / HTTP/1.1\r\n" + b"".join(b"X-%d: %b\r\n" % (number, b"a" * 60_000) for number in range(3))
+    status, body = raw(gateway, sent)
+    assert (status, json.loads(body)["error"]["type"]) == (431, "invalid_request_error")
+    prompt = b"y" * 300_000
+    body = json.dumps({"model": "demo-small", "messages": [{"role": "user", "content": prompt.decode()}]}).encode()
+    large = head("free", len(body)).replace(b"Host: x", b"Connection: close\r\nX: " + b"a" * 60_000) + body
+    assert raw(gateway, large)[0] == 200
 
 
 @pytest.mark.parametrize(
