@@ -27,15 +27,20 @@ HEAD_BYTES_MAX = 131_072
 class Protocol(web.RequestHandler):
     """One client's connection."""
 
-    __slots__ = ("_head_bytes",)
+    __slots__ = ("_has_begun", "_head_bytes")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._has_begun = False
+        """A head has come whole on this connection."""
         self._head_bytes = 0
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if self._current_request is not None or self._messages:  # a head has been whole
+        waiter = self._waiter  # where the base waits for the next head; not there yet when the first bytes come
+        is_whole = bool(self._messages) or waiter is None or waiter.done()
+        if is_whole and (self._has_begun or self._messages or self._current_request is not None):
+            self._has_begun = True
             self._head_bytes = 0
             return
         self._head_bytes += len(data)

@@ -130,7 +130,7 @@ def test_many_headers_before_a_key(gateway: Gateway) -> None:
     assert (status, json.loads(body)["error"]["type"]) == (431, "invalid_request_error")
     prompt = b"y" * 300_000
     body = json.dumps({"model": "demo-small", "messages": [{"role": "user", "content": prompt.decode()}]}).encode()
-    large = head("free", len(body)).replace(b"Host: x", b"Connection: close\r\nX: " + b"a" * 60_000) + body
+    large = head("free", len(body)).replace(b"Host: x", b"Host: x\r\nConnection: close\r\nCookie: " + b"a" * 60_000) + body
     assert raw(gateway, large)[0] == 200
 
 
