@@ -52,12 +52,13 @@ class Snapshot:
 
         Key ids are unique in a deployment, so they stand for the whole caller.
         """
-        known = self._admissions.get((caller.key_id, model, endpoint))
+        who = caller.key_id or f"\0{caller.tenant}"  # a policy may be tried for a tenant that has no key yet
+        known = self._admissions.get((who, model, endpoint))
         if known is None or now_us >= known.effective.changes_at_us:
             known = self._work_out(caller, model, endpoint, now_us)
             if len(self._admissions) >= PLANS_MAX:
                 self._admissions.clear()
-            self._admissions[caller.key_id, model, endpoint] = known
+            self._admissions[who, model, endpoint] = known
         return known
 
     def _work_out(self, caller: Caller, model: str, endpoint: str | None, now_us: int) -> Admission:
@@ -85,9 +86,10 @@ class Snapshot:
 
     def may_use(self, caller: Caller, endpoint: str) -> bool:
         """Whether every level of the caller's policy allows an endpoint (one of `endpoints.TABLE`'s names)."""
-        may = self._uses.get((caller.key_id, endpoint))
+        who = caller.key_id or f"\0{caller.tenant}"
+        may = self._uses.get((who, endpoint))
         if may is None:
-            may = self._uses[caller.key_id, endpoint] = allows_endpoint(self._levels(caller), endpoint)
+            may = self._uses[who, endpoint] = allows_endpoint(self._levels(caller), endpoint)
         return may
 
     def may_ask_for(self, caller: Caller, model: str) -> bool:

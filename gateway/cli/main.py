@@ -11,11 +11,19 @@ import sys
 from collections.abc import Sequence
 
 from gateway import __version__
-from gateway.cli import check, demo, keys, serve, usage, watermark
+from gateway.cli import check, demo, keys, serve, test, usage, watermark
 from gateway.errors import GaugerError, PolicyErrors, SettingsError
 from gateway.policy.excerpts import report
 
-COMMANDS = (serve, demo, check, keys, usage, watermark)
+COMMANDS = (
+    serve,
+    demo,
+    check,
+    test,
+    keys,
+    usage,
+    watermark,
+)
 
 _DESCRIPTION = """\
 Gauger stands in front of model servers and holds every request to the budgets of your policies.
@@ -23,6 +31,7 @@ Gauger stands in front of model servers and holds every request to the budgets o
   gauger demo                       see it work: a model server, a store and a gateway on this machine
   gauger serve --upstream URL       run the gateway
   gauger check DIR                  find what is wrong with a policy directory
+  gauger test DIR                   run the tests of a policy directory
   gauger keys new TENANT            make an API key for a tenant
   gauger usage --tenant TENANT      what a tenant has used and what is left
   gauger watermark detect FILE      whose watermark a text carries
