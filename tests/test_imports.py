@@ -28,6 +28,7 @@ LAYERS = (
     ("gateway.waiting",),
     ("gateway.phases",),
     ("gateway.tally", "gateway.explained", "gateway.door"),
+    ("gateway.trial",),
     ("gateway.house",),
     ("gateway.listener", "gateway.downstream"),
     ("gateway.answer", "gateway.health"),

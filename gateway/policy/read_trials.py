@@ -102,7 +102,8 @@ class _Reader:
         if "requests" not in fields and fields.is_usable:
             self._report.add(fields.node, fields.path, "`requests` is missing")
         requests = tuple(
-            self._read_request(Fields(self._report, node, path, REQUEST_WORDS), who) for path, node in fields.items("requests")
+            self._read_request(Fields(self._report, node, path, REQUEST_WORDS), who, fields)
+            for path, node in fields.items("requests")
         )
         place = self._report.place(fields.node)
         return Trial(
@@ -144,10 +145,10 @@ class _Reader:
         used = fields.need("used", _money if is_money else count, 0)
         return Given(budget, used, self._report.place(fields.node))
 
-    def _read_request(self, fields: Fields, test: _Who) -> Request:
+    def _read_request(self, fields: Fields, test: _Who, owner: Fields) -> Request:
         who = self._read_who(fields, test)
         for word in ("tenant", "model"):
-            if not getattr(who, word) and fields.is_usable and word not in fields:
+            if fields.is_usable and word not in fields and word not in owner:
                 self._report.add(fields.node, fields.path, f"neither the test nor the request says which `{word}`")
         uses = fields.value("uses")
         return Request(
