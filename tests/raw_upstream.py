@@ -20,10 +20,13 @@ class Came(NamedTuple):
 
 
 class RawUpstream:
-    """Answers `answers["METHOD target"]`, else the same without its query, else `{}`. `came`: the requests in their order."""
+    """Answers `answers["METHOD target"]`, else the same without its query, else `{}`. `came`: the requests in their order.
+
+    A list is answered with one after the other.
+    """
 
     def __init__(self) -> None:
-        self.answers: dict[str, bytes] = {}
+        self.answers: dict[str, bytes | list[bytes]] = {}
         self.came: list[Came] = []
         self.connections = 0
         outer = self
@@ -35,7 +38,8 @@ class RawUpstream:
                     outer.came.append(came)
                     asked = came.line.rpartition(" HTTP/")[0]
                     plain = outer.answers.get(asked.partition("?")[0], json_answer(b"{}"))
-                    self.wfile.write(outer.answers.get(asked, plain))
+                    found = outer.answers.get(asked, plain)
+                    self.wfile.write(found if isinstance(found, bytes) else found.pop(0))
 
         class Server(socketserver.ThreadingTCPServer):
             daemon_threads = True
