@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from gateway import __version__
-from gateway.cli import check, demo, keys, serve, test, usage, watermark
+from gateway.cli import check, demo, keys, schema, serve, test, usage, watermark
 from gateway.errors import GaugerError, PolicyErrors, SettingsError
 from gateway.policy.excerpts import report
 
@@ -20,6 +20,7 @@ COMMANDS = (
     demo,
     check,
     test,
+    schema,
     keys,
     usage,
     watermark,
@@ -32,6 +33,7 @@ Gauger stands in front of model servers and holds every request to the budgets o
   gauger serve --upstream URL       run the gateway
   gauger check DIR                  find what is wrong with a policy directory
   gauger test DIR                   run the tests of a policy directory
+  gauger schema                     the JSON Schema of policy files, for editors
   gauger keys new TENANT            make an API key for a tenant
   gauger usage --tenant TENANT      what a tenant has used and what is left
   gauger watermark detect FILE      whose watermark a text carries

@@ -20,11 +20,10 @@ from gateway.errors import Mistake, PolicyErrors
 from gateway.policy.check_whole import check_whole
 from gateway.policy.fields import Fields, Report
 from gateway.policy.model import MeterName, Policy
-from gateway.policy.read_sections import TOP_WORDS, Sections
+from gateway.policy.read_sections import TOP_WORDS, VERSION, Sections
 from gateway.policy.yaml_text import FILE_BYTES_MAX
 from gateway.policy.yaml_tree import Scalar, read_tree
 
-VERSION = "1"
 METERS: tuple[str, ...] = get_args(MeterName)
 
 
@@ -107,7 +106,7 @@ def _read_policy(files: list[tuple[str, bytes]], mistakes: list[Mistake], meters
 
 
 def _version(node: Scalar) -> None:
-    if node.kind != "int" or node.text != VERSION:
+    if node.kind != "int" or node.text != str(VERSION):
         raise ValueError(f"this gateway reads `version: {VERSION}`")
 
 

@@ -8,25 +8,61 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Collection, Mapping
-from typing import Literal, NamedTuple, cast
+from typing import Literal, NamedTuple, cast, get_args
 
 from gateway.policy import scalars
 from gateway.policy.fields import Fields, Report, among, boolean, count, money, one_of, scalar, size, text, value_of
 from gateway.policy.model import EVERYTHING, SCOPES, Budget, MeterName, Scope
-from gateway.policy.read_globs import Groups, read_endpoints, read_models
-from gateway.policy.read_when import read_instant, read_when, timezone_name
+from gateway.policy.read_globs import ENDPOINT_GLOBS, Groups, read_endpoints, read_models
+from gateway.policy.read_when import MOMENT, read_instant, read_when, timezone_name
+from gateway.policy.read_when import WORDS as WHEN_WORDS
+from gateway.policy.shapes import (
+    BOOLEAN,
+    COUNT,
+    DURATION,
+    MODELS,
+    MONEY,
+    NAME,
+    SIZE,
+    TEXT,
+    choice,
+    either,
+    items,
+    needed,
+    table,
+    written,
+)
 from gateway.policy.yaml_tree import Items, Node, Scalar, join, shown
 
-WORDS = (
-    "name", "meter", "limit", "per", "window", "timezone", "burst", "mode", "since", "on_exceed", "scope", "models",
-    "endpoints", "when", "override",
-)  # fmt: skip
 WINDOWS = ("bucket", "rolling", "calendar")
 MODES = ("enforce", "shadow")
 ON_EXCEED = ("reject", "shorten", "shadow", "queue 5s", "downgrade MODEL")
 QUEUE_S_MAX = 60
 """Longer than SDKs and balancers wait for a first byte without complaint."""
 _PER_WORDS = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400, "month": 2_592_000}
+_AMOUNT = either(COUNT, MONEY, SIZE)
+_REMEDIES = (
+    choice(word for word in ON_EXCEED if " " not in word),
+    written(f"queue (?:[0-9]{{1,6}}ms|{scalars.DURATION.pattern})"),
+    written(r"downgrade (?!group:)[^*?\[]+"),
+)
+WORDS = {
+    "name": needed(NAME),
+    "meter": needed(choice(get_args(MeterName))),
+    "limit": needed(_AMOUNT),
+    "per": either(choice(_PER_WORDS), DURATION),
+    "window": choice(WINDOWS),
+    "timezone": TEXT,
+    "burst": _AMOUNT,
+    "mode": choice(MODES),
+    "since": MOMENT,
+    "on_exceed": either(*_REMEDIES),
+    "scope": either(choice(SCOPES), items(choice(SCOPES), may_be_empty=False, uniqueItems=True)),
+    "models": MODELS,
+    "endpoints": ENDPOINT_GLOBS,
+    "when": table(WHEN_WORDS, minProperties=1),
+    "override": BOOLEAN,
+}
 
 Per = tuple[Literal["day", "month", ""], int]
 """The calendar word (or "") and the seconds of what `per` says."""

@@ -11,9 +11,9 @@ from gateway.output.filters import check_pattern
 from gateway.policy import scalars
 from gateway.policy.fields import Fields, Report, one_of, text
 from gateway.policy.model import Filter
+from gateway.policy.shapes import NAME, choice, needed, texts
 from gateway.policy.yaml_tree import Items, Node, join
 
-WORDS = ("name", "literal", "pattern", "action", "mask")
 ACTIONS = ("mask", "cut")
 DEFAULT_MASK = "[removed]"
 LITERAL_CHARACTERS_MAX = 1_000
@@ -21,6 +21,13 @@ LITERAL_CHARACTERS_MAX = 1_000
 PATTERN_CHARACTERS_MAX = 1_000
 MASK_CHARACTERS_MAX = 200
 FILTERS_MAX = 100
+WORDS = {
+    "name": needed(NAME),
+    "literal": texts(LITERAL_CHARACTERS_MAX),
+    "pattern": texts(PATTERN_CHARACTERS_MAX),
+    "action": choice(ACTIONS),
+    "mask": texts(MASK_CHARACTERS_MAX, characters_min=0),
+}
 
 
 def read_filters(owner: Fields) -> tuple[Filter, ...]:

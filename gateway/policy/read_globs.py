@@ -11,6 +11,7 @@ from gateway.policy import scalars
 from gateway.policy.fields import Fields, among, scalar, text
 from gateway.policy.globs import matcher
 from gateway.policy.model import ENDPOINTS
+from gateway.policy.shapes import choice, either, items, written
 from gateway.policy.yaml_tree import Items, Scalar, shown
 
 EVERY_MODEL = ("*",)
@@ -18,6 +19,9 @@ GROUP = "group:"
 """`group:fast` in a list of models stands for the globs of the group `fast`."""
 Groups = Mapping[str, tuple[str, ...]]
 _PREFIX = "/v1/"
+ENDPOINT_GLOBS = items(either(choice(ENDPOINTS), written(r".*[*?\[].*")), may_be_empty=False)
+PLAIN_GLOB = written(f"(?!{GROUP}){scalars.GLOB.pattern}", scalars.GLOB_IS)
+GROUP_GLOBS = items(PLAIN_GLOB, may_be_empty=False)
 
 
 def read_groups(owner: Fields) -> Iterator[tuple[str, Scalar, tuple[str, ...]]]:

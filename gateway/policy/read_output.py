@@ -11,14 +11,12 @@ from typing import Literal, cast
 from gateway.output.fields import FIELDS
 from gateway.policy.fields import Fields, boolean, count, one_of, scalar, thousandths
 from gateway.policy.model import NO_OUTPUT, Output, Watermark
-from gateway.policy.read_filters import read_filters
+from gateway.policy.read_filters import FILTERS_MAX, read_filters
+from gateway.policy.read_filters import WORDS as FILTER_WORDS
 from gateway.policy.scalars import format_thousandths
+from gateway.policy.shapes import BOOLEAN, COUNT, choice, counts, items, numbers, table
 from gateway.policy.yaml_tree import Items, Scalar, Table
 
-OUTPUT_WORDS = (
-    "max_tokens", "min_tokens", "hold_ahead", "drop", "refuse", "choices_max", "temperature", "reasoning", "reasoning_chars",
-    "thinks_first", "tokens_per_second", "filters", "watermark", "background", "stored",
-)  # fmt: skip
 HOLD_AHEAD_MIN = 16
 """Fewer would mean a call of the store for every few words."""
 TEMPERATURE_MAX_MILLI = 2_000
@@ -29,6 +27,31 @@ VOCABULARY_MIN, VOCABULARY_MAX = 256, 65_536
 _REASONING = ("keep", "shorten", "blank")
 _BACKGROUND = ("charge", "refuse")
 _STORED = ("own", "drop", "refuse")
+_NAMES = items(choice(FIELDS), may_be_empty=False, uniqueItems=True)
+_TEMPERATURE = numbers(0, TEMPERATURE_MAX_MILLI)
+TEMPERATURE_WORDS = {"min": _TEMPERATURE, "max": _TEMPERATURE}
+WATERMARK_WORDS = {
+    "bias": numbers(1, BIAS_MAX_MILLI),
+    "share": numbers(1, 999),
+    "vocabulary": counts(VOCABULARY_MIN, VOCABULARY_MAX),
+}
+OUTPUT_WORDS = {
+    "max_tokens": COUNT,
+    "min_tokens": COUNT,
+    "hold_ahead": counts(HOLD_AHEAD_MIN),
+    "drop": _NAMES,
+    "refuse": _NAMES,
+    "choices_max": COUNT,
+    "temperature": table(TEMPERATURE_WORDS, minProperties=1),
+    "reasoning": choice(_REASONING),
+    "reasoning_chars": COUNT,
+    "thinks_first": BOOLEAN,
+    "tokens_per_second": COUNT,
+    "filters": items(table(FILTER_WORDS), may_be_empty=False, maxItems=FILTERS_MAX),
+    "watermark": table(WATERMARK_WORDS),
+    "background": choice(_BACKGROUND),
+    "stored": choice(_STORED),
+}
 _USUAL_MARK = Watermark(bias_milli=2_000, share_milli=250, vocabulary=4_096)
 
 
@@ -95,7 +118,7 @@ def _read_temperature(fields: Fields) -> tuple[int, int] | None:
     node = fields.value("temperature")
     if node is None:
         return None
-    ends = Fields(fields.report, node, fields.at("temperature"), ("min", "max"))
+    ends = Fields(fields.report, node, fields.at("temperature"), TEMPERATURE_WORDS)
     if isinstance(node, Table) and not node.entries:
         fields.refuse("temperature", "write `min`, `max` or both")
     read = thousandths(0, TEMPERATURE_MAX_MILLI)
@@ -116,7 +139,7 @@ def _read_watermark(fields: Fields) -> Watermark | None:
     node = fields.value("watermark")
     if node is None:
         return None
-    words = Fields(fields.report, node, fields.at("watermark"), ("bias", "share", "vocabulary"))
+    words = Fields(fields.report, node, fields.at("watermark"), WATERMARK_WORDS)
     return Watermark(
         bias_milli=words.get("bias", thousandths(1, BIAS_MAX_MILLI), _USUAL_MARK.bias_milli),
         share_milli=words.get("share", thousandths(1, 999), _USUAL_MARK.share_milli),

@@ -13,11 +13,20 @@ from typing import NamedTuple
 from gateway.policy.fields import Fields, among, boolean, text
 from gateway.policy.model import DEFAULT_ENDPOINTS, EVERYTHING, Budget, Output, Place, Plan
 from gateway.policy.outputs import over
-from gateway.policy.read_globs import Groups, read_endpoints, read_models
+from gateway.policy.read_globs import ENDPOINT_GLOBS, Groups, read_endpoints, read_models
 from gateway.policy.scalars import name as read_name
+from gateway.policy.shapes import BOOLEAN, MODELS, NAME, items, ref
 from gateway.policy.yaml_tree import Scalar
 
-WORDS = ("extends", "budgets", "models", "endpoints", "counts_cached_input", "ladder", "output")
+WORDS = {
+    "extends": NAME,
+    "budgets": items(ref("budget")),
+    "models": MODELS,
+    "endpoints": ENDPOINT_GLOBS,
+    "counts_cached_input": BOOLEAN,
+    "ladder": NAME,
+    "output": ref("output"),
+}
 
 
 class Draft(NamedTuple):

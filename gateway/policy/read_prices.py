@@ -5,9 +5,10 @@ from __future__ import annotations
 from gateway.policy import scalars
 from gateway.policy.fields import Fields
 from gateway.policy.model import Price
+from gateway.policy.shapes import PRICE, needed
 from gateway.policy.yaml_tree import Scalar
 
-WORDS = Price.__slots__
+WORDS = {"input": needed(PRICE), "cached_input": PRICE, "cache_write": PRICE, "output": needed(PRICE)}
 
 
 def read_price(owner: Fields) -> Price | None:

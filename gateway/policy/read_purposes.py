@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from gateway.policy.fields import Fields, one_of, text
 from gateway.policy.model import PURPOSES, Declared
-from gateway.policy.read_when import read_instant
+from gateway.policy.read_when import MOMENT, read_instant
+from gateway.policy.shapes import choice, needed, texts
 
-_WORDS = ("purpose", "until", "reason")
 _REASON_CHARACTERS_MAX = 200
+WORDS = {"purpose": needed(choice(PURPOSES)), "until": needed(MOMENT), "reason": needed(texts(_REASON_CHARACTERS_MAX))}
 
 
 def read_purposes(owner: Fields) -> tuple[Declared, ...]:
     """The `purposes` of a mapping. Each ends: what is agreed for ever is looked at by nobody."""
     declared = []
     for path, node in owner.items("purposes"):
-        fields = Fields(owner.report, node, path, _WORDS)
+        fields = Fields(owner.report, node, path, WORDS)
         purpose = fields.need("purpose", one_of(PURPOSES), PURPOSES[0])
         if "until" not in fields and fields.is_usable:
             owner.report.add(node, path, "`until` is missing")

@@ -9,10 +9,16 @@ from urllib.parse import urlsplit
 from gateway.policy.fields import Fields, scalar, text
 from gateway.policy.model import Upstream
 from gateway.policy.read_globs import read_models
+from gateway.policy.shapes import MODELS, items, needed, written
 from gateway.policy.yaml_tree import Items, Node, shown
 
-WORDS = ("urls", "models", "key_env")
 URLS_MAX = 64
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
+WORDS = {
+    "urls": needed(items(written(r"https?://[^\s?#]+"), may_be_empty=False, maxItems=URLS_MAX)),
+    "models": MODELS,
+    "key_env": written(_VARIABLE.pattern),
+}
 
 
 def read_upstream(fields: Fields, name: str, node: Node, groups: Mapping[str, tuple[str, ...]]) -> Upstream:
@@ -56,6 +62,6 @@ def _base_url(url: str) -> str:
 
 
 def _variable(name: str) -> str:
-    if not re.fullmatch(r"[A-Z_][A-Z0-9_]{0,63}", name):
+    if not _VARIABLE.fullmatch(name):
         raise ValueError("the name of an environment variable, in capitals, as in `OPENAI_API_KEY`; never the key itself")
     return name

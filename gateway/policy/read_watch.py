@@ -12,18 +12,42 @@ from pathlib import PurePosixPath
 from gateway.policy import scalars
 from gateway.policy.fields import Fields, among, boolean, count, one_of, scalar, text, value_of
 from gateway.policy.model import NO_LADDER, NO_WATCH, Budget, Ladder, Output, Step, Watch
+from gateway.policy.shapes import BOOLEAN, DURATION, NAME, PERCENT, choice, counts, items, needed, ref, table, texts, written
 from gateway.policy.yaml_tree import Items, Scalar, join
 
-WATCH_WORDS = ("ladder", "phrases", "sample_prompts", "keep_evidence")
-LADDER_WORDS = (
-    "mode", "marked", "climb_every", "delay", "jitter", "calm_after", "hysteresis", "requests_min", "steps", "cluster",
-)  # fmt: skip
-STEP_WORDS = ("name", "score", "notify", "budgets", "output", "review", "refuse")
-CLUSTER_WORDS = ("budgets", "from")
 MODES = ("enforce", "shadow")
 STEPS_MAX = 16
+PATH_CHARACTERS_MAX = 200
 REQUESTS_MIN_MAX = 10_000
 """More than a window of the analyst may hold: nobody would ever climb."""
+WATCH_WORDS = {
+    "ladder": NAME,
+    "phrases": items(texts(PATH_CHARACTERS_MAX), may_be_empty=False),
+    "sample_prompts": PERCENT,
+    "keep_evidence": written("[0-9]+d"),
+}
+STEP_WORDS = {
+    "name": needed(NAME),
+    "score": needed(PERCENT),
+    "notify": BOOLEAN,
+    "budgets": PERCENT,
+    "output": ref("output"),
+    "review": BOOLEAN,
+    "refuse": BOOLEAN,
+}
+CLUSTER_WORDS = {"budgets": needed(items(ref("budget"))), "from": NAME}
+LADDER_WORDS = {
+    "mode": needed(choice(MODES)),
+    "marked": BOOLEAN,
+    "climb_every": DURATION,
+    "delay": DURATION,
+    "jitter": DURATION,
+    "calm_after": DURATION,
+    "hysteresis": PERCENT,
+    "requests_min": counts(most=REQUESTS_MIN_MAX),
+    "steps": needed(items(table(STEP_WORDS), may_be_empty=False, maxItems=STEPS_MAX)),
+    "cluster": table(CLUSTER_WORDS),
+}
 _OF_A_CLUSTER = {
     "scope": "the members of a cluster spend it together: remove the word",
     "override": "there is nothing to replace in a cluster: remove the word",
@@ -165,7 +189,13 @@ def _keep_s(written: str) -> int:
 
 def _relative(written: str) -> str:
     path = PurePosixPath(written)
-    if not written or path.is_absolute() or ".." in path.parts or not written.isprintable() or len(written) > 200:
+    if (
+        not written
+        or path.is_absolute()
+        or ".." in path.parts
+        or not written.isprintable()
+        or len(written) > PATH_CHARACTERS_MAX
+    ):
         raise ValueError("a path of a file below the policy directory, as in `phrases/own.yaml`")
     if len(path.parts) < 2:
         raise ValueError("a file of the directory itself is a policy: put phrase lists below it, as in `phrases/own.yaml`")

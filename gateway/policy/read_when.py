@@ -14,13 +14,25 @@ from functools import lru_cache
 
 from gateway.policy.fields import Fields, among, scalar, text
 from gateway.policy.model import When
+from gateway.policy.shapes import TEXT, either, items, written
 from gateway.policy.times import MINUTES_A_DAY, at_us
 from gateway.policy.yaml_tree import Items, Scalar, Table, shown
 
-WORDS = ("from", "until", "days", "hours", "timezone")
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+MOMENT_IS = 'a date is written like "2027-01-31", and a moment like "2027-01-31 18:00", in quotes'
+HOURS_ARE = "hours are written like `09:00-18:00`, or `22:00-06:00` for a night"
 _INSTANT = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?: (\d\d):(\d\d))?")
 _HOURS = re.compile(r"(\d\d):(\d\d)-(\d\d):(\d\d)")
+_DAY = f"(?:{'|'.join(DAYS)})"
+MOMENT = written(_INSTANT.pattern, MOMENT_IS)
+_DAYS = written(f"{_DAY}(?:-{_DAY})?")
+WORDS = {
+    "from": MOMENT,
+    "until": MOMENT,
+    "days": either(_DAYS, items(_DAYS, may_be_empty=False)),
+    "hours": written(_HOURS.pattern, HOURS_ARE),
+    "timezone": TEXT,
+}
 
 Instant = tuple[date, int | None]
 """A day, and minutes after its midnight where a time was given."""
@@ -63,14 +75,13 @@ def timezone_name(name: str) -> str:
 
 def _instant(written: str) -> Instant:
     found = _INSTANT.fullmatch(written)
-    how = 'a date is written like "2027-01-31", and a moment like "2027-01-31 18:00", in quotes'
     if found is None:
-        raise ValueError(how)
+        raise ValueError(MOMENT_IS)
     year, month, day, hour, minute = (None if part is None else int(part) for part in found.groups())
     try:
         there = date(year or 0, month or 0, day or 0)
     except ValueError:
-        raise ValueError(f"{shown(written)} is on no calendar; {how}") from None
+        raise ValueError(f"{shown(written)} is on no calendar; {MOMENT_IS}") from None
     if not 2000 <= there.year < 2200:
         raise ValueError(f"{shown(written)} is out of bounds: years 2000 to 2199")
     if hour is None or minute is None:
@@ -81,7 +92,7 @@ def _instant(written: str) -> Instant:
 def _hours(written: str) -> tuple[int, int] | None:
     found = _HOURS.fullmatch(written)
     if found is None:
-        raise ValueError("hours are written like `09:00-18:00`, or `22:00-06:00` for a night")
+        raise ValueError(HOURS_ARE)
     start, end = _minutes(int(found[1]), int(found[2])), _minutes(int(found[3]), int(found[4]))
     if start in (end, MINUTES_A_DAY):
         raise ValueError(f"{written} is no span of hours: remove the word for all day")

@@ -16,39 +16,50 @@ LIMIT_MAX = 10**15
 PERIOD_S_MAX = 366 * 86_400
 EVIDENCE_DAYS_MAX = 3_660
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_GLOB = re.compile(r"[A-Za-z0-9._:/@+*?\[\]!-]{1,128}")
-_DURATION = re.compile(r"(?:([0-9]{1,9})d)?(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?(?:([0-9]{1,9})s)?")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+GLOB = re.compile(r"[A-Za-z0-9._:/@+*?\[\]!-]{1,128}")
+DURATION = re.compile(r"(?:([0-9]{1,9})d)?(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?(?:([0-9]{1,9})s)?")
 _DECIMAL = r"[0-9]{1,18}(?:\.[0-9]{1,18})?"
-_COUNT = re.compile(rf"({_DECIMAL})([kM])")
-_SIZE = re.compile(rf"({_DECIMAL})(k|M|G|T|Ki|Mi|Gi|Ti)B")
+COUNT = re.compile(rf"({_DECIMAL})([kM])")
+SIZE = re.compile(rf"({_DECIMAL})(k|M|G|T|Ki|Mi|Gi|Ti)B")
 _THOUSANDTHS = re.compile(r"-?[0-9]{1,6}(?:\.[0-9]{1,18})?")
-_PERCENT = re.compile(r"[0-9]{1,4}(?:\.[0-9]{1,6})?%")
-_MONEY = re.compile(rf"({_DECIMAL}) USD")
-_PRICE = re.compile(rf"({_DECIMAL}) USD ?/ ?([0-9]{{1,9}})?([kM])? tokens")
+PERCENT = re.compile(r"[0-9]{1,4}(?:\.[0-9]{1,6})?%")
+MONEY = re.compile(rf"({_DECIMAL}) USD")
+PRICE = re.compile(rf"({_DECIMAL}) USD ?/ ?([0-9]{{1,9}})?([kM])? tokens")
+HASH = re.compile(r"hmac-sha256:[0-9a-f]{64}")
 _MULTIPLIER = {"k": 1_000, "M": 1_000_000}
 _BYTES = {"k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 
 
+NAME_IS = "a name is 1 to 64 letters, digits, `.`, `-` or `_`, and begins with a letter or digit"
+GLOB_IS = "a model glob is 1 to 128 letters, digits or `._:/@+-` with the wildcards `*`, `?` and `[...]`"
+DURATION_IS = "a duration is written like `90s`, `5m`, `1h30m` or `2d`"
+COUNT_IS = "a count is a whole number, in digits or like `500k` or `2M`"
+SIZE_IS = "a size is written like `20MB` or `1GiB`, or as a count of bytes"
+MONEY_IS = "an amount of money is written like `5 USD` or `0.05 USD`"
+PERCENT_IS = "a percentage is written like `70%` or `99.5%`"
+PRICE_IS = "a price is written like `0.15 USD / 1M tokens` or `0.002 USD / 1k tokens`"
+
+
 def name(text: str) -> str:
     """Letters, digits, dot, dash and underscore; begins with a letter or digit; at most 64."""
-    if not _NAME.fullmatch(text):
-        raise ValueError("a name is 1 to 64 letters, digits, `.`, `-` or `_`, and begins with a letter or digit")
+    if not NAME.fullmatch(text):
+        raise ValueError(NAME_IS)
     return text
 
 
 def glob(text: str) -> str:
     """A pattern of model names: `*` any text, `?` one character, `[abc]` and `[!abc]` one of a set; case counts."""
-    if not _GLOB.fullmatch(text):
-        raise ValueError("a model glob is 1 to 128 letters, digits or `._:/@+-` with the wildcards `*`, `?` and `[...]`")
+    if not GLOB.fullmatch(text):
+        raise ValueError(GLOB_IS)
     return text
 
 
 def duration_s(text: str) -> int:
     """`90s`, `5m`, `1h30m`, `2d` in seconds; 1 s to 366 d."""
-    found = _DURATION.fullmatch(text)
+    found = DURATION.fullmatch(text)
     if not text or not found:
-        raise ValueError("a duration is written like `90s`, `5m`, `1h30m` or `2d`")
+        raise ValueError(DURATION_IS)
     days, hours, minutes, seconds = (int(group or 0) for group in found.groups())
     total_s = days * 86_400 + hours * 3_600 + minutes * 60 + seconds
     if not 1 <= total_s <= PERIOD_S_MAX:
@@ -58,13 +69,13 @@ def duration_s(text: str) -> int:
 
 def count(text: str) -> int:
     """`500`, `500k`, `1.5M`: an integer, 1 to LIMIT_MAX."""
-    suffixed = _COUNT.fullmatch(text)
+    suffixed = COUNT.fullmatch(text)
     if suffixed:
         exact = Fraction(suffixed[1]) * _MULTIPLIER[suffixed[2]]
     elif re.fullmatch(r"-?[0-9]{1,30}", text):
         exact = Fraction(text)
     else:
-        raise ValueError("a count is a whole number, in digits or like `500k` or `2M`")
+        raise ValueError(COUNT_IS)
     if exact.denominator != 1:
         raise ValueError(f"{text} is not a whole number")
     return _bounded(int(exact), str)
@@ -72,11 +83,11 @@ def count(text: str) -> int:
 
 def size_bytes(text: str) -> int:
     """`20MB`, `1GiB`, or a count of bytes: 1 to LIMIT_MAX."""
-    found = _SIZE.fullmatch(text)
+    found = SIZE.fullmatch(text)
     if not found:
         if re.fullmatch(r"-?[0-9][0-9.]*[kM]?", text):
             return count(text)
-        raise ValueError("a size is written like `20MB` or `1GiB`, or as a count of bytes")
+        raise ValueError(SIZE_IS)
     exact = Fraction(found[1]) * _BYTES[found[2]]
     if exact.denominator != 1:
         raise ValueError(f"{text} is not a whole number of bytes")
@@ -95,8 +106,8 @@ def thousandths(text: str) -> int:
 
 def percent_milli(text: str) -> int:
     """`70%`, `99.5%`: a share in thousandths, exactly; at most one decimal."""
-    if not _PERCENT.fullmatch(text):
-        raise ValueError("a percentage is written like `70%` or `99.5%`")
+    if not PERCENT.fullmatch(text):
+        raise ValueError(PERCENT_IS)
     exact = Fraction(text[:-1]) * 10
     if exact.denominator != 1:
         raise ValueError(f"{text} is too fine: at most 1 decimal")
@@ -105,9 +116,9 @@ def percent_milli(text: str) -> int:
 
 def money_nano_usd(text: str) -> int:
     """`5 USD`, `0.05 USD` in nano-USD, 1 to LIMIT_MAX."""
-    found = _MONEY.fullmatch(text)
+    found = MONEY.fullmatch(text)
     if not found:
-        raise ValueError("an amount of money is written like `5 USD` or `0.05 USD`")
+        raise ValueError(MONEY_IS)
     exact = Fraction(found[1]) * NANO_USD
     if exact.denominator != 1:
         raise ValueError(f"{text} is not a whole number of nano-USD: at most 9 decimals")
@@ -116,9 +127,9 @@ def money_nano_usd(text: str) -> int:
 
 def price_nano_usd_per_1m(text: str) -> int:
     """`0.15 USD / 1M tokens`, `0.3 USD / 1k tokens` in nano-USD for a million tokens; 0 is free."""
-    found = _PRICE.fullmatch(text)
+    found = PRICE.fullmatch(text)
     if not found:
-        raise ValueError("a price is written like `0.15 USD / 1M tokens` or `0.002 USD / 1k tokens`")
+        raise ValueError(PRICE_IS)
     tokens = int(found[2] or 1) * _MULTIPLIER.get(found[3] or "", 1)
     if (found[2] is None and found[3] is None) or tokens == 0:
         raise ValueError("a price says for how many tokens: `/ 1M tokens` or `/ 1k tokens`")
@@ -132,7 +143,7 @@ def price_nano_usd_per_1m(text: str) -> int:
 
 def key_digest(text: str) -> str:
     """The 64 hex digits of `hmac-sha256:...`. The message never repeats the text: it may be a key pasted by mistake."""
-    if not re.fullmatch(r"hmac-sha256:[0-9a-f]{64}", text):
+    if not HASH.fullmatch(text):
         raise ValueError(
             "a key's hash is `hmac-sha256:` and 64 hex digits in lower case, never the key itself: `gauger keys new` prints it"
         )
