@@ -18,6 +18,7 @@ NOW = ("now", "utcnow", "today")
 """Attributes by which the `datetime` module, whose arithmetic is welcome, would become a clock."""
 
 LAYERS = (
+    ("gateway.policy.model_parts",),
     ("gateway.policy.model",),
     ("gateway.values",),
     ("gateway.errors",),

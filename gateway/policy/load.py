@@ -20,7 +20,8 @@ from gateway.errors import Mistake, PolicyErrors
 from gateway.policy.check_whole import check_whole
 from gateway.policy.fields import Fields, Report
 from gateway.policy.model import MeterName, Policy
-from gateway.policy.read_sections import TOP_WORDS, VERSION, Sections
+from gateway.policy.read_sections import Sections
+from gateway.policy.words import TOP_WORDS, VERSION
 from gateway.policy.yaml_text import FILE_BYTES_MAX
 from gateway.policy.yaml_tree import Scalar, read_tree
 

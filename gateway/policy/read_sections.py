@@ -8,7 +8,7 @@ tenant may name a plan of any file. What only the whole shows is checked last, b
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from gateway.policy import scalars
 from gateway.policy.fields import Fields, Report, count, one_of, text
@@ -31,62 +31,25 @@ from gateway.policy.model import (
     Upstream,
 )
 from gateway.policy.read_budgets import read_budgets
-from gateway.policy.read_globs import ENDPOINT_GLOBS, GROUP, GROUP_GLOBS, PLAIN_GLOB, read_endpoints, read_groups, read_models
+from gateway.policy.read_globs import GROUP, read_endpoints, read_groups, read_models
 from gateway.policy.read_output import OUTPUT_WORDS, read_output
 from gateway.policy.read_plans import WORDS as PLAN_WORDS
 from gateway.policy.read_plans import Draft, read_draft, settle_plans
-from gateway.policy.read_prices import WORDS as PRICE_WORDS
 from gateway.policy.read_prices import read_price
-from gateway.policy.read_purposes import WORDS as PURPOSE_WORDS
 from gateway.policy.read_purposes import read_purposes
 from gateway.policy.read_upstreams import WORDS as UPSTREAM_WORDS
 from gateway.policy.read_upstreams import read_upstream
 from gateway.policy.read_watch import LADDER_WORDS, WATCH_WORDS, read_ladder, read_watch
-from gateway.policy.shapes import COUNT, MODELS, NAME, choice, exactly, items, named, needed, ref, table, written
+from gateway.policy.words import (
+    DEFAULTS_WORDS,
+    KEY_WORDS,
+    ORGANISATION_WORDS,
+    RULE_DEFAULTS,
+    RULE_WORDS,
+    TENANT_WORDS,
+    UNBOUNDED,
+)
 from gateway.policy.yaml_tree import Node, Scalar
-
-VERSION = 1
-Unbounded = Literal["model", "learned"]
-UNBOUNDED: tuple[Unbounded, ...] = ("model", "learned")
-TOP_WORDS = {
-    "version": needed(exactly(VERSION)),
-    "defaults": ref("defaults"),
-    "groups": named(GROUP_GLOBS),
-    "models": items(ref("model")),
-    "upstreams": named(table(UPSTREAM_WORDS)),
-    "organisations": named(ref("organisation")),
-    "plans": named(ref("plan")),
-    "tenants": named(ref("tenant")),
-    "watch": table(WATCH_WORDS),
-    "ladders": named(table(LADDER_WORDS)),
-}
-RULE_DEFAULTS = {"max_output_tokens": COUNT, "unbounded_output": choice(UNBOUNDED)}
-"""What `defaults` says for model rules; the rest of it is for plans."""
-_BUDGETS = items(ref("budget"))
-DEFAULTS_WORDS = {**RULE_DEFAULTS, **{word: shape for word, shape in PLAN_WORDS.items() if word not in ("extends", "ladder")}}
-"""Whose ladder is whose where nobody says so is a word of `watch`."""
-RULE_WORDS = {
-    "match": needed(PLAIN_GLOB),
-    "max_output_tokens": COUNT,
-    "price": table(PRICE_WORDS),
-    "unbounded_output": choice(UNBOUNDED),
-    "budgets": _BUDGETS,
-    "output": ref("model_output"),
-}
-ORGANISATION_WORDS = {
-    "budgets": _BUDGETS,
-    "models": MODELS,
-    "endpoints": ENDPOINT_GLOBS,
-    "purposes": items(table(PURPOSE_WORDS)),
-    "ladder": NAME,
-    "output": ref("output"),
-}
-TENANT_WORDS = {"organisation": needed(NAME), "plan": needed(NAME), **ORGANISATION_WORDS, "keys": items(ref("key"))}
-KEY_WORDS = {
-    "id": needed(written(f"(?!sk-){scalars.NAME.pattern}", scalars.NAME_IS)),
-    "hash": needed(written(scalars.HASH.pattern)),
-    **ORGANISATION_WORDS,
-}
 
 
 class Written(NamedTuple):

@@ -9,7 +9,8 @@ from __future__ import annotations
 from gateway.policy.read_budgets import WORDS as BUDGET_WORDS
 from gateway.policy.read_output import OUTPUT_WORDS
 from gateway.policy.read_plans import WORDS as PLAN_WORDS
-from gateway.policy.read_sections import (
+from gateway.policy.shapes import Schema, Words, table
+from gateway.policy.words import (
     DEFAULTS_WORDS,
     KEY_WORDS,
     ORGANISATION_WORDS,
@@ -17,7 +18,6 @@ from gateway.policy.read_sections import (
     TENANT_WORDS,
     TOP_WORDS,
 )
-from gateway.policy.shapes import Schema, Words, table
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 SHARED: dict[str, Words] = {
