@@ -42,6 +42,7 @@ from gateway.tally import Tally
 from gateway.upstream.base import Timeouts
 from gateway.upstream.fleet import Fleet, Pool, Route, Server, Wanted
 from gateway.upstream.pool import HttpUpstream
+from gateway.upstream.websocket import WebSockets
 from gateway.waiting import Waiting
 
 log = structlog.get_logger()
@@ -104,6 +105,7 @@ async def serve(settings: Settings, environ: Mapping[str, str], *, on_ready: Cal
 
     adopt(policies.snapshot().policy)
     source = Source(settings.policies, policies.snapshot().policy, adopt=adopt)
+    sockets = open_sockets(settings)
     lines = logs.configure()
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -127,10 +129,12 @@ async def serve(settings: Settings, environ: Mapping[str, str], *, on_ready: Cal
             waiting=waiting,
             owners=Owners(ledger.connection, key_secret),
             fleet=fleet,
+            sockets=sockets,
             estimator=estimator,
             tally=Tally(),
             explained=Explained(),
             tasks=tasks,
+            stopping=stopping,
             store_now_us=ledger.server_now_us,
         )
         if settings.store != "embedded":
@@ -164,6 +168,7 @@ async def serve(settings: Settings, environ: Mapping[str, str], *, on_ready: Cal
             await ledger.ping()  # replies come in order: once this one is here, every settlement's is
         lost = await tasks.drain(settings.drain)
         await fleet.close()
+        await sockets.close()
         log.info("stopped", unfinished_tasks=lost)
     lines.close(LOG_CLOSE_S)
 
@@ -173,11 +178,20 @@ def open_upstream(settings: Settings, url: str = "") -> HttpUpstream:
     return HttpUpstream(
         url or settings.upstream,
         credentials=[],  # they differ between wire families: phases.shape sends them
-        timeouts=Timeouts(
-            settings.connect_timeout, settings.first_byte_timeout, settings.between_chunks_timeout, settings.total_timeout
-        ),
+        timeouts=_timeouts(settings),
         idle_timeout_s=settings.upstream_idle_timeout,
         connections_max=settings.upstream_connections,
+    )
+
+
+def open_sockets(settings: Settings) -> WebSockets:
+    """WebSockets to whichever of them; nothing is connected yet."""
+    return WebSockets(timeouts=_timeouts(settings), connections_max=settings.upstream_connections)
+
+
+def _timeouts(settings: Settings) -> Timeouts:
+    return Timeouts(
+        settings.connect_timeout, settings.first_byte_timeout, settings.between_chunks_timeout, settings.total_timeout
     )
 
 

@@ -3,7 +3,7 @@ rule or not at all, and a plan must name it too (`Plan.endpoints`).
 
 Not there on purpose: what would show one tenant another's things, because all of them share the operator's account with the
 model server (lists of files, batches, stored answers), and what no budget here counts (audio, images, uploads, batches,
-realtime sessions, fine-tuning, assistants).
+fine-tuning, assistants).
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from typing import Literal, NamedTuple
 from gateway.errors import Refusal
 from gateway.logs import printable
 
-Kind = Literal["wire", "models", "model", "stored"]
-"""wire: JSON judged by a wire. models: the listing. model: one of it. stored: an answer that the model server keeps."""
+Kind = Literal["wire", "models", "model", "stored", "realtime"]
+"""wire: JSON judged by a wire. models: the listing. model: one of it. stored: an answer that the model server keeps.
+realtime: a WebSocket session."""
 
 
 class Rule(NamedTuple):
@@ -62,6 +63,7 @@ TABLE: dict[str, dict[str, Rule]] = {
     "/v1/moderations": _posts("moderations", "openai", "openai.moderations"),
     "/v1/messages": _posts("messages", "anthropic", "anthropic.messages"),
     "/v1/messages/count_tokens": _posts("messages/count_tokens", "anthropic", "anthropic.count"),
+    "/v1/realtime": {"GET": Rule("realtime", "openai", "realtime")},
     "/v1/models": {"GET": Rule("models", None, "models")},
     "/v1/models/{id}": {"GET": Rule("models", None, "model")},
 }

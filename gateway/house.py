@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from gateway.snapshot import Policies
 from gateway.store.owners import Owners
 from gateway.tally import Tally
 from gateway.upstream.fleet import Fleet
+from gateway.upstream.websocket import WebSockets
 from gateway.waiting import Waiting
 
 
@@ -30,9 +32,13 @@ class House:
     owners: Owners
     waiting: Waiting
     fleet: Fleet
+    sockets: WebSockets
+    """For sessions; requests go by the fleet's own connections."""
     estimator: Estimator
     tally: Tally
     explained: Explained
     tasks: Tasks
+    stopping: asyncio.Event
+    """Set when the gateway is to end: what could go on for an hour ends itself then."""
     store_now_us: Callable[[], int]
     """The store's clock, as well as it is known here."""

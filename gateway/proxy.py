@@ -11,7 +11,8 @@ into HTTP. Invariants, whatever happens (an error, a client that leaves, a bug o
    gateway itself ends one, by its policy, it says so in the stream's own protocol (finish reason `length` and its kin);
 4. every request leaves one line in the log.
 
-What has no model's work in it (lists of models, kept answers) goes another way from here: `listing`.
+What has no model's work in it (lists of models, kept answers) goes another way from here: `listing`. So does a session of many
+answers: `realtime`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from typing import NamedTuple
 import structlog
 from aiohttp import web
 
-from gateway import answer, listing
+from gateway import answer, listing, realtime
 from gateway.door import enter
 from gateway.downstream import begin, break_off, client_of, headers, is_event_stream
 from gateway.endpoints import Endpoint, family_of, route
@@ -34,7 +35,7 @@ from gateway.house import House
 from gateway.phases import admit, relay, settle
 from gateway.phases.curb import KEEPS_ANSWERS, notes
 from gateway.phases.identify import identify
-from gateway.phases.leash import Leash
+from gateway.phases.leash import UNBOUNDED_STEP_TOKENS, Leash
 from gateway.phases.read import read
 from gateway.phases.record import Entry, Timings, record
 from gateway.phases.shape import shape
@@ -48,9 +49,6 @@ from gateway.wires.plain import COUNTS, counted
 
 log = structlog.get_logger()
 
-UNBOUNDED_STEP_TOKENS = 1024
-"""How far ahead an answer is held that nobody bounds, once it is longer than its model's answers are said to be."""
-
 
 async def handle(request: web.BaseRequest, house: House) -> web.StreamResponse:
     """Serve one request. Raises only CancelledError and ConnectionError: nobody is left to be answered."""
@@ -63,10 +61,13 @@ async def handle(request: web.BaseRequest, house: House) -> web.StreamResponse:
     response: web.StreamResponse | None = None
     try:
         endpoint = entry.endpoint = route(request.method, raw_path, family.name)
-        caller = entry.caller = identify(request.headers, policy.policy, house.secret, policy.callers)
+        carried = realtime.credentials(request.headers) if endpoint.kind == "realtime" else request.headers
+        caller = entry.caller = identify(carried, policy.policy, house.secret, policy.callers)
         admit.permit(policy, caller, endpoint.name)
         if endpoint.kind == "wire":
             response = await _serve(request, endpoint, caller, policy, house, family, entry)
+        elif endpoint.kind == "realtime":
+            response = await realtime.serve(request, endpoint, caller, policy, house, family, entry)
         else:
             response = await listing.serve(request, endpoint, caller, policy, house, family, entry)
         return response

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from gateway.demo import anthropic, completions, openai, others, responses
+from gateway.demo import anthropic, completions, openai, others, realtime, responses
 from gateway.demo.plan import Plan, plan_of, words
 from gateway.demo.script import FIELD, HEADER, MODELS, BadScript, Script, script_of
 from gateway.demo.seen import Seen
@@ -190,6 +190,47 @@ class Handle:
         await response.write_eof()
         return response
 
+    async def _realtime(self, request: web.Request) -> web.StreamResponse:
+        """A session, until either side closes it. What the client said is in `Seen.json`, event by event."""
+        seen, request_id = await self._remember(request)
+        seen.json = []
+        headers = TELLTALES | {"x-request-id": request_id}
+        model = request.query.get("model", "")
+        try:
+            script = script_of(model, None, request.headers.get(HEADER))
+        except BadScript as error:
+            return _refusal(openai, seen, 400, str(error), headers)
+        if script.status != 200:
+            return _refusal(openai, seen, script.status, "The demo was told to refuse.", headers)
+        ws = web.WebSocketResponse(max_msg_size=BODY_BYTES_MAX, protocols=("realtime",))
+        ws.headers.update(headers)
+        await ws.prepare(request)
+
+        async def send(event: bytes) -> None:
+            await ws.send_str(event.decode())
+
+        session = realtime.Session(model, script, seen, send, self._go)
+        try:
+            await session.begin()
+            reading = asyncio.get_running_loop().create_task(self._read(ws, session))
+            await asyncio.wait((reading, session.failure), return_when=asyncio.FIRST_COMPLETED)
+            if session.failure.done():
+                reading.cancel()
+                session.failure.exception()
+                return _cut(request, seen, ws)
+            seen.end("complete" if ws.close_code in (1000, 1001) else "client_left", _now_s())
+            return ws
+        except (asyncio.CancelledError, ConnectionError):
+            seen.end("shutdown" if self._is_closing else "client_left", _now_s())
+            raise
+        finally:
+            await session.end()
+
+    @staticmethod
+    async def _read(ws: web.WebSocketResponse, session: realtime.Session) -> None:
+        async for message in ws:
+            await session.take(message.data)
+
     async def _models(self, request: web.Request) -> web.Response:
         seen, request_id = await self._remember(request)
         seen.end("complete", _now_s())
@@ -229,6 +270,7 @@ async def start(host: str = "127.0.0.1", port: int = 0, *, remember: int = 10_00
             web.post("/v1/completions", handle._post),
             *(web.post(path, handle._post) for path in others.ANSWERS),
             web.get("/v1/models", handle._models),
+            web.get("/v1/realtime", handle._realtime),
             web.get("/_seen", handle._list_seen),
             web.delete("/_seen", handle._forget_seen),
             web.post("/_release", handle._release),

@@ -19,8 +19,10 @@ from gateway.budgets.meters import Terms
 from gateway.budgets.shorten import extension, with_output
 from gateway.holds import Hold, Holds
 from gateway.values import Ask, Cut, Quote
-from gateway.wires.base import StreamReader
+from gateway.wires.base import Followed
 
+UNBOUNDED_STEP_TOKENS = 1024
+"""How far ahead an answer is held that nobody bounds, once it is longer than its model's answers are said to be."""
 STEP_MIN_TOKENS = 64
 """So much at least is asked for at once: an extension costs the store as much as a reserve."""
 OBEYS_SLACK = (5, 4)
@@ -36,7 +38,7 @@ class Leash:
         self,
         holds: Holds,
         hold: Hold,
-        reader: StreamReader,
+        reader: Followed,
         ask: Ask,
         family: str,
         estimator: Estimator,

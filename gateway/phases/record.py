@@ -52,6 +52,7 @@ class Entry:
         "dropped",
         "limit",
         "downgraded_to",
+        "session",
     )
 
     def __init__(self, request_id: str, timings: Timings) -> None:
@@ -68,6 +69,8 @@ class Entry:
         self.status = 0
         """0: nobody was left to be answered."""
         self.dropped: tuple[str, ...] = ()
+        self.session = ""
+        """Id of the session that the request is a part of; "" for one by itself."""
         self.limit: int | None = None
         """Output tokens of one choice, where the gateway allowed fewer than were asked for."""
         self.downgraded_to = ""
@@ -77,6 +80,8 @@ class Entry:
 def record(entry: Entry, refusal: Refusal | None) -> None:
     """Log one request."""
     fields: dict[str, Any] = {"id": entry.id, "status": entry.status, "policy": entry.policy}
+    if entry.session:
+        fields["session"] = entry.session
     if entry.endpoint is not None:
         fields["endpoint"] = entry.endpoint.name
     if entry.caller is not None:

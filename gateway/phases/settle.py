@@ -21,7 +21,7 @@ from gateway.budgets.estimate import Estimator
 from gateway.budgets.meters import METERS, Terms
 from gateway.holds import Hold
 from gateway.values import Ask, Caller, Extent, Outcome, Quote, Usage
-from gateway.wires.base import StreamReader
+from gateway.wires.base import Followed
 
 NOTHING = Usage(0, 0, 0, 0, is_complete=True)
 
@@ -62,13 +62,13 @@ def amounts(quote: Quote, usage: Usage | None, extent: Extent | None = None) -> 
     return tuple(METERS[budget.meter].actual(usage, terms, came_to) for budget in quote.budgets)
 
 
-def progress(hold: Hold, ask: Ask, reader: StreamReader, family: str, estimator: Estimator) -> tuple[int, ...]:
+def progress(hold: Hold, ask: Ask, reader: Followed, family: str, estimator: Estimator) -> tuple[int, ...]:
     """What a running stream has used so far, on each line: posted whenever its hold is renewed."""
     delivered = estimator.delivered_tokens(ask.model, family, reader.events, reader.content_bytes)
     return amounts(hold.quote, partial(hold.quote, reader.usage, delivered))
 
 
-def told(hold: Hold, ask: Ask, reader: StreamReader, family: str, estimator: Estimator) -> Usage:
+def told(hold: Hold, ask: Ask, reader: Followed, family: str, estimator: Estimator) -> Usage:
     """The usage that an answer says of itself when the gateway cuts it: what it will be charged."""
     delivered = estimator.delivered_tokens(ask.model, family, reader.events, reader.content_bytes)
     return partial(hold.quote, reader.usage, delivered)

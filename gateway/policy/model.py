@@ -69,7 +69,7 @@ DEFAULT_OUTPUT_TOKENS_MAX = 4096
 
 ENDPOINTS = (
     "chat/completions", "completions", "responses", "responses/input_tokens", "responses/stored", "embeddings", "moderations",
-    "messages", "messages/count_tokens", "models",
+    "messages", "messages/count_tokens", "models", "realtime",
 )  # fmt: skip
 """Every endpoint that a plan can name."""
 DEFAULT_ENDPOINTS = (

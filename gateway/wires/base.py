@@ -105,6 +105,30 @@ class Editor(Protocol):
         ...
 
 
+class Followed(Protocol):
+    """What is known of an answer while it comes: what a leash and the closing rule need, whatever carries the answer."""
+
+    stop_events: int
+    """So many content events are relayed, and no more: the one that would be beyond stops the stream, so an answer that ends by
+    itself at the bound is whole. May be raised while the stream runs."""
+    stop_bytes: int
+    """The content event that would bring `content_bytes` beyond this stops the stream likewise."""
+    usage: Usage | None
+    """None until the upstream has reported any; is_complete once its final report has come."""
+    events: int
+    """Events that carried content, relayed so far: each is at least one token."""
+
+    @property
+    def is_cut(self) -> bool:
+        """One of the two bounds has stopped it."""
+        ...
+
+    @property
+    def content_bytes(self) -> int:
+        """UTF-8 bytes of content relayed so far (an estimate good to some per cent: not every event is parsed)."""
+        ...
+
+
 class StreamReader(Protocol):
     """Follows one answer's stream. `feed` and `flush` return the bytes to relay, whole events only (maybe b"").
 
