@@ -91,7 +91,8 @@ async def handle(request: web.BaseRequest, house: House) -> web.StreamResponse:
             hold.close((0,) * len(hold.quote.lines))  # a bug of ours before anything was sent: nothing is charged
         if refusal is not None:
             response = answer.refuse(refusal, family, entry.id, limits=entry.limits, now_s=house.store_now_us() / 1e6)
-        entry.status = 0 if response is None else response.status
+        if response is not None:
+            entry.status = response.status
         record(entry, refusal)
         house.tally.note(entry, refusal)
         if refusal is not None:

@@ -115,11 +115,14 @@ class Session:
             spawn(self._guarded(one), name="realtime")
             for one in (self._from_upstream, self._from_client, self._expire, self._stop, self._finish)
         ]
+        way.entry.status = 101
         end = End("client_left", 1001)
         try:
             done, _ = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
             end = next(task.result() for task in ways if task in done)
         finally:
+            if end.ended == "client_left" and way.client.close_code not in (None, 1006):
+                end = End("complete", 1000)  # it said so, and was gone before the handler knew
             for task in ways:
                 task.cancel()
             self._responses.end(end.ended)
