@@ -12,21 +12,22 @@ and sessions under a policy that hides or masks parts of answers: texts leave he
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from urllib.parse import parse_qsl, quote
 
 from aiohttp import web
 from multidict import CIMultiDict
 
-from gateway.budgets.limits import plan_lines
 from gateway.endpoints import Endpoint
 from gateway.errors import Refusal, UpstreamFault
 from gateway.house import House
 from gateway.phases import admit
 from gateway.phases.record import Entry
-from gateway.policy.model import Output
-from gateway.realtime.session import Session, Way
-from gateway.snapshot import Admission, Snapshot
+from gateway.realtime.rules import check_output
+from gateway.realtime.session import CLOSE_S, Session, Way
+from gateway.snapshot import Snapshot
+from gateway.upstream.fleet import Pool, Route
 from gateway.upstream.headers import forward_headers, return_headers
 from gateway.upstream.websocket import Declined, Socket
 from gateway.values import Ask, Caller, Outcome
@@ -42,7 +43,6 @@ _PREVIEW = "realtime=v1"
 _MESSAGE_BYTES_MAX = 16 << 20
 """The vendor's own bound on audio in one event is 15 MiB."""
 _PING_S = 30.0
-_CLOSE_S = 5.0
 _USER_HEADER = "OpenAI-Safety-Identifier"
 
 
@@ -64,23 +64,22 @@ async def serve(
     """A session, from its handshake to its end. Raises Refusal, UpstreamFault and StoreFault, but only before the upgrade."""
     client = _handshake(request)
     model = _model(endpoint.query)
-    known = admit.admission(caller, model, policy)
-    _check_output(known.effective.output)
+    known = admit.admission(caller, model, endpoint.name, policy, house.store_now_us())
+    check_output(known.effective.output)
     entry.ask = ask = _ask(model, request.headers)
-    held = await admit.hold(house.holds, caller, ask, None, entry.id, known, house.estimator, house.store_now_us)
+    held = await admit.hold(house.holds, house.waiting, caller, ask, None, entry.id, known, house.estimator, house.store_now_us)
     entry.hold, entry.limits = held.hold, held.limits
     entry.timings.mark("hold")
     if not held.hold.reserved.admitted:
         raise admit.refused(held.hold, caller, ask, known)
-    upstream = await _open(request, model, house, family, entry)
+    upstream = await _open(request, model, house.fleet.route(known.upstream or ""), house, family, entry)
     entry.timings.mark("upstream")
     for name, value in ((family.request_id_header, entry.id), ("Server", SERVER), *family.limit_headers(
         held.limits, now_s=house.store_now_us() / 1e6
     )):  # fmt: skip
         client.headers[name] = value
     is_preview = _is_preview(request.headers)
-    way = Way(client, upstream, caller, ask, _for_responses(known, caller, model, policy), family, house, entry, is_preview)
-    session = Session(request, way)
+    session = Session(request, Way(client, upstream, caller, ask, family, house, entry, is_preview), policy)
     try:
         await client.prepare(request)
     except BaseException:
@@ -93,7 +92,7 @@ async def serve(
 def _handshake(request: web.BaseRequest) -> web.WebSocketResponse:
     """The client's side, not yet upgraded. Raises Refusal."""
     client = web.WebSocketResponse(
-        timeout=_CLOSE_S,
+        timeout=CLOSE_S,
         heartbeat=_PING_S,
         protocols=(PROTOCOL,),
         compress=False,  # a small message must not become a large one
@@ -129,20 +128,6 @@ def _model(query: bytes) -> str:
         raise Refusal("invalid_request", error.message, status=400, param="model", reason="bad_field") from None
 
 
-def _check_output(output: Output) -> None:
-    """Raises Refusal where the policy wants of answers what cannot be done to speech."""
-    wanted = [name for name, is_wanted in (
-        ("filters", bool(output.filters)),
-        ("reasoning", output.reasoning in ("blank", "shorten")),
-    ) if is_wanted]  # fmt: skip
-    if wanted:
-        message = (
-            f"Realtime sessions are not possible under this plan: its output policy ({' and '.join(wanted)}) "
-            "cannot be kept in speech."
-        )
-        raise Refusal("permission", message, status=403, code="endpoint_not_allowed", reason="output_not_applicable")
-
-
 def _ask(model: str, headers: Mapping[str, str]) -> Ask:
     """The session itself: a request without input or output of its own."""
     user = headers.get(_USER_HEADER, "")
@@ -163,29 +148,41 @@ def _ask(model: str, headers: Mapping[str, str]) -> Ask:
     )
 
 
-def _for_responses(known: Admission, caller: Caller, model: str, policy: Snapshot) -> Admission:
-    """The budgets that a response counts against: all but places in flight, of which its session has one."""
-    kept = tuple(budget for budget in known.effective.budgets if budget.kind != "concurrency")
-    plan = plan_lines(kept, caller, model, secret=policy.secret)
-    return known._replace(effective=known.effective._replace(budgets=kept), plan=plan)
-
-
-async def _open(request: web.BaseRequest, model: str, house: House, family: Family, entry: Entry) -> Socket:
+async def _open(request: web.BaseRequest, model: str, route: Route, house: House, family: Family, entry: Entry) -> Socket:
     """The upstream's session. Raises Refusal and UpstreamFault; the hold is void then."""
-    headers = forward_headers(request.raw_headers) + house.credentials[family.name]
+    headers = forward_headers(request.raw_headers) + route.credentials[family.name]
     if _PREVIEW_PROTOCOL in _offered(request.headers):
         headers.append((b"openai-beta", _PREVIEW.encode()))
     hold = entry.hold
     assert hold is not None  # noqa: S101  # `serve` has opened it
     try:
-        target = f"/v1/realtime?model={quote(model, safe='')}".encode()
-        return await house.sockets.connect(target, headers, message_bytes_max=_MESSAGE_BYTES_MAX)
+        return await _connect(route.pool, f"/v1/realtime?model={quote(model, safe='')}".encode(), headers, house)
     except UpstreamFault as fault:
         hold.outcome = Outcome("upstream_unreached", 0, None, 0, 0, fault.kind)
         raise
     except Declined as declined:
         hold.outcome = Outcome("upstream_refused", declined.status, None, 0, 0)
         raise _declined(declined) from None
+
+
+async def _connect(pool: Pool, target: bytes, headers: list[tuple[bytes, bytes]], house: House) -> Socket:
+    """A session with one of the pool's servers; the next one is asked where one cannot be reached. Raises UpstreamFault."""
+    loop = asyncio.get_running_loop()
+    for left in reversed(range(len(pool.servers))):
+        server = pool.choose()
+        try:
+            socket = await house.sockets.connect(server.upstream.origin, target, headers, message_bytes_max=_MESSAGE_BYTES_MAX)
+        except UpstreamFault as fault:
+            server.breaker.note_fault(fault.kind, loop.time())
+            if fault.reached or not left:
+                raise
+        except Declined as declined:
+            server.breaker.note_status(declined.status, loop.time())
+            raise
+        else:
+            server.breaker.note_status(101, loop.time())
+            return socket
+    raise AssertionError("a pool has a server")
 
 
 def _declined(declined: Declined) -> Refusal | UpstreamFault:

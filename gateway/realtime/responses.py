@@ -27,7 +27,7 @@ from gateway.output.clamp import limit_of
 from gateway.phases import admit, settle
 from gateway.phases.leash import UNBOUNDED_STEP_TOKENS, Leash
 from gateway.phases.record import Entry, Timings, record
-from gateway.snapshot import Admission
+from gateway.realtime.rules import Rules
 from gateway.values import Ask, Caller, Cut, Ended, Extent, Outcome, Usage
 from gateway.wires.openai_realtime import response_of, usage_of
 from gateway.wires.openai_realtime_talk import Delivered, Mark, Talk
@@ -72,13 +72,11 @@ class Running:
 class Responses:
     """Of one session. Every one that was opened is settled: when it is done, or by `end`."""
 
-    def __init__(
-        self, session: Entry, ask: Ask, caller: Caller, known: Admission, house: House, family: str, talk: Talk
-    ) -> None:
+    def __init__(self, session: Entry, ask: Ask, caller: Caller, rules: Rules, house: House, family: str, talk: Talk) -> None:
         self._session = session
         self._ask = ask
         self._caller = caller
-        self._known = known
+        self._rules = rules
         self._house = house
         self._family = family
         self._talk = talk
@@ -131,7 +129,7 @@ class Responses:
         if len(self) >= RESPONSES_MAX:
             message = f"This session has {RESPONSES_MAX} responses under way: wait until one of them is done."
             raise Refusal("rate_limit", message, status=429, retry_after_ms=1000, reason="realtime_responses")
-        house, known = self._house, self._known
+        house, known = self._house, self._rules.now()
         asked = self._talk.asked(response)
         ask = self._ask._replace(
             text_bytes=asked.text_bytes, media_tokens=asked.media_tokens, output_tokens_max=bound, extent=EXTENT
@@ -139,14 +137,16 @@ class Responses:
         limit = limit_of(bound, known.effective.rule.max_output_tokens, known.effective.output)
         entry, mark = self._entry(), self._talk.mark()
         entry.ask = ask
-        held = await admit.hold(house.holds, self._caller, ask, limit, entry.id, known, house.estimator, house.store_now_us)
+        held = await admit.hold(
+            house.holds, house.waiting, self._caller, ask, limit, entry.id, known, house.estimator, house.store_now_us
+        )
         hold = entry.hold = held.hold
         entry.limits, entry.limit = held.limits, held.limit
         entry.timings.mark("hold")
         if not hold.reserved.admitted:
             refusal = admit.refused(hold, self._caller, ask, known)
             entry.status = refusal.status
-            record(entry, refusal)
+            self._note(entry, refusal)
             raise refusal
         self._session.limits = held.limits
         running = Running(entry, ask, hold, held.limit, mark)
@@ -160,7 +160,7 @@ class Responses:
             return None
         if limit is not None and is_told:
             limit = limit * _TOLD_SLACK[0] // _TOLD_SLACK[1] + 1
-        ahead = self._known.effective.output.hold_ahead
+        ahead = self._rules.known.effective.output.hold_ahead
         return Leash(
             self._house.holds, hold, running.delivered, running.ask, self._family, self._house.estimator,
             limit_tokens=limit, step_tokens=UNBOUNDED_STEP_TOKENS if ahead is None else ahead,
@@ -170,7 +170,7 @@ class Responses:
         self._count += 1
         entry = Entry(f"{self._session.id}_{self._count}", Timings())
         entry.session = self._session.id
-        entry.policy, entry.endpoint, entry.caller = self._session.policy, self._session.endpoint, self._session.caller
+        entry.policy, entry.endpoint, entry.caller = self._rules.digest, self._session.endpoint, self._session.caller
         entry.ask = self._ask
         return entry
 
@@ -198,7 +198,7 @@ class Responses:
         hold = running.hold
         assert hold is not None and hold.extension is not None  # noqa: S101, PT018  # see `follow`
         refused = Hold(hold.quote, hold.extension, hold.ledger, hold.is_local, hold.opened_s)
-        return admit.refused(refused, self._caller, running.ask, self._known)
+        return admit.refused(refused, self._caller, running.ask, self._rules.known)
 
     # Ends
 
@@ -252,7 +252,13 @@ class Responses:
         settle.close(hold, self._caller, running.ask, outcome, self._family, self._house.estimator)
         entry.status = status
         entry.timings.mark("relay")
-        record(entry, None)
+        self._note(entry, None)
+
+    def _note(self, entry: Entry, refusal: Refusal | None) -> None:
+        record(entry, refusal)
+        self._house.tally.note(entry, refusal)
+        if refusal is not None:
+            self._house.explained.note(entry, refusal, self._house.store_now_us())
 
     def _note_idle(self) -> None:
         if not len(self):

@@ -14,7 +14,8 @@ the client closes                     its own
 the upstream closes                   the upstream's code and reason
 the upstream breaks off, or sends     1011   `server_error`
 what is no event
-a budget for a long time is spent     1008   `insufficient_quota`
+a budget is spent for a long time     1008   `insufficient_quota`
+the policy lets the caller no more    1008   `invalid_api_key`, ..
 the gateway's total_timeout           1001   `session_expired`
 the gateway stops                     1001   once what runs is done, and in the drain time
 ====================================  =====  ==============================
@@ -42,7 +43,8 @@ from gateway.output.clamp import limit_of
 from gateway.output.fields import FieldRefused, prepare
 from gateway.phases.record import Entry
 from gateway.realtime.responses import Responses, Running
-from gateway.snapshot import Admission
+from gateway.realtime.rules import Rules
+from gateway.snapshot import Snapshot
 from gateway.upstream.websocket import Closed, Socket
 from gateway.values import Ask, Caller, Cut, Ended, Outcome
 from gateway.wires import openai_realtime as wire
@@ -56,6 +58,10 @@ log = structlog.get_logger()
 _TELLABLE = frozenset((1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014))
 """Codes that a close frame may carry (RFC 6455 section 7.4), beside 3000 to 4999."""
 _REASON_BYTES_MAX = 123
+CLOSE_S = 5.0
+"""For the client's own close frame, which answers ours."""
+CLOSE_AT_STOP_S = 0.2
+"""aiohttp reads nothing of its clients any more then; ours has been written by that time."""
 
 
 class Way(NamedTuple):
@@ -65,8 +71,6 @@ class Way(NamedTuple):
     upstream: Socket
     caller: Caller
     ask: Ask
-    known: Admission
-    """For its responses."""
     family: Family
     house: House
     entry: Entry
@@ -86,12 +90,13 @@ class End(NamedTuple):
 
 
 class Session:
-    def __init__(self, request: web.BaseRequest, way: Way) -> None:
+    def __init__(self, request: web.BaseRequest, way: Way, policy: Snapshot) -> None:
         self._request = request
         self._way = way
         self._talk = Talk()
+        self._rules = rules = Rules(way.house, policy, way.caller, way.ask.model)
         self._responses = Responses(
-            way.entry, way.ask, way.caller, way.known, way.house, way.family.name, self._talk
+            way.entry, way.ask, way.caller, rules, way.house, way.family.name, self._talk
         )  # fmt: skip
         self._bound: int | None = None
         """Output tokens that the session allows a response, as the client has set it."""
@@ -147,11 +152,13 @@ class Session:
             await way.upstream.close(1000 if end.refusal is None else 1001)
         if self._request.transport is None:
             return
-        with suppress(ConnectionError):
+        wait_s = CLOSE_AT_STOP_S if way.house.stopping.is_set() else CLOSE_S
+        with suppress(ConnectionError, TimeoutError):
             if end.refusal is not None:
                 await self._tell_refusal(end.refusal, None)
             if not way.client.closed:
-                await way.client.close(code=code, message=_short(end.reason))
+                async with asyncio.timeout(wait_s):
+                    await way.client.close(code=code, message=_short(end.reason))
 
     async def _guarded(self, one: Callable[[], Awaitable[End]]) -> End:
         """An end, whatever becomes of one of the ways."""
@@ -270,7 +277,7 @@ class Session:
             raise BadEvent("invalid_event", "session.model: cannot be changed while a session is open.", param="session.model",
                            event_id=said.event_id)  # fmt: skip
         session = self._prepared(session, "session")
-        effective = self._way.known.effective
+        effective = self._rules.known.effective
         is_set = any(session.get(name) is not None for name in wire.BOUNDS)
         bound = wire.bound(session, "session") if is_set else self._bound
         limit = limit_of(bound, effective.rule.max_output_tokens, effective.output)
@@ -282,7 +289,7 @@ class Session:
     def _prepared(self, body: dict[str, Any], where: str) -> dict[str, Any]:
         """What the policy leaves of a session's or a response's fields. Raises FieldRefused."""
         try:
-            prepared = prepare(body, self._way.known.effective.output)
+            prepared = prepare(body, self._rules.known.effective.output)
         except FieldRefused as refused:
             raise FieldRefused(f"{where}.{refused.param}", refused.message) from None
         entry = self._way.entry
@@ -343,7 +350,7 @@ class Session:
 
     async def _began(self, response_id: str) -> None:
         """A response has begun; one of the server's own that does not fit a budget is cancelled at once."""
-        output = self._way.known.effective.output
+        output = self._rules.known.effective.output
         is_told = self._bound is not None and (output.max_tokens is None or self._bound <= output.max_tokens)
         try:
             refusal = await self._responses.created(response_id, self._bound, is_told=is_told)
@@ -377,11 +384,12 @@ class Session:
         return dumps({**event, "error": {**error, "event_id": None}})
 
     async def _refuse(self, refusal: Refusal, event_id: str | None) -> None:
-        """Tell it; where its budget is spent for so long that waiting is useless, the session ends by it."""
+        """Tell it. Where waiting is useless (a budget is spent for long, the caller may not go on), the session ends by it."""
         await self._tell_refusal(refusal, event_id)
         wait_ms = refusal.retry_after_ms
-        if refusal.kind == "quota" and wait_ms is not None and wait_ms > answer.SHORT_WAIT_MS and self._last is None:
-            self._last = End("cut", 1008, refusal.message, cut="budget")
+        is_spent = refusal.kind == "quota" and wait_ms is not None and wait_ms > answer.SHORT_WAIT_MS
+        if self._last is None and (is_spent or refusal.kind in ("authentication", "permission")):
+            self._last = End("cut", 1008, refusal.message, cut="budget" if is_spent else "")
             self._ending.set()
 
     async def _tell_refusal(self, refusal: Refusal, event_id: str | None) -> None:
@@ -402,13 +410,12 @@ class Session:
 
 
 def _ended_by(closed: Closed) -> End:
-    """How a session ends that the upstream has closed."""
+    """How a session ends that the upstream has closed. Raises UpstreamFault where it just broke off."""
     if closed.code in (1000, 1001, 1005):
         return End("complete", 1000 if closed.code == 1005 else closed.code, closed.reason)
     if closed.code in _TELLABLE or 3000 <= closed.code < 5000:
         return End("upstream_died", closed.code, closed.reason)
-    refusal = answer.refusal_of(UpstreamFault("broken", "the upstream broke off the session", reached=True))
-    return End("upstream_died", 1011, refusal.message, refusal)
+    raise UpstreamFault("broken", "the upstream broke off the session", reached=True)
 
 
 def _short(reason: str) -> bytes:

@@ -21,7 +21,7 @@ from gateway.upstream.base import NotSent, Reply, Timeouts
 from gateway.upstream.connection import Connection
 from gateway.upstream.decode import DecodedReply
 from gateway.upstream.dial import Dialler
-from gateway.upstream.origin import parse_base_url
+from gateway.upstream.origin import Origin, parse_base_url
 from gateway.upstream.reply import HttpReply
 from gateway.upstream.request import HeadWriter
 
@@ -71,6 +71,11 @@ class HttpUpstream:
         self._probing = asyncio.Lock()
         self._probed_at = -math.inf
         self._probe_succeeded = False
+
+    @property
+    def origin(self) -> Origin:
+        """For who makes connections of its own to the same server."""
+        return self._origin
 
     @property
     def connections(self) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from yarl import URL
 
 from gateway.errors import GaugerError, UpstreamFault
 from gateway.upstream.base import Timeouts
-from gateway.upstream.origin import parse_base_url
+from gateway.upstream.origin import Origin
 
 PING_S = 30.0
 CLOSE_S = 2.0
@@ -80,11 +80,9 @@ class Socket:
 
 
 class WebSockets:
-    """Opens connections to one base URL. Belongs to the loop that first uses it."""
+    """Opens connections to whichever server. Belongs to the loop that first uses it."""
 
-    def __init__(self, base_url: str, *, timeouts: Timeouts, connections_max: int) -> None:
-        """Raises SettingsError."""
-        self._origin = parse_base_url(base_url)
+    def __init__(self, *, timeouts: Timeouts, connections_max: int) -> None:
         self._timeouts = timeouts
         self._connections_max = connections_max
         self._session: aiohttp.ClientSession | None = None
@@ -94,33 +92,33 @@ class WebSockets:
     def __len__(self) -> int:
         return len(self._open)
 
-    async def connect(self, target: bytes, headers: Sequence[tuple[bytes, bytes]], *, message_bytes_max: int) -> Socket:
+    async def connect(
+        self, origin: Origin, target: bytes, headers: Sequence[tuple[bytes, bytes]], *, message_bytes_max: int
+    ) -> Socket:
         """Open a connection. `headers`: a request's, as forwarded, and the credentials. Raises UpstreamFault and Declined."""
         if len(self._open) + self._opening >= self._connections_max:
-            message = f"{self._origin.where}: all connections are in use (connections_max={self._connections_max})"
+            message = f"{origin.where}: all connections are in use (connections_max={self._connections_max})"
             raise UpstreamFault("overloaded", message, reached=False)
         self._opening += 1
         try:
             async with asyncio.timeout(self._timeouts.connect_s + min(self._timeouts.first_byte_s, self._timeouts.total_s)):
-                connection = await self._connect(target, headers, message_bytes_max)
+                connection = await self._connect(origin, target, headers, message_bytes_max)
         except TimeoutError:
-            where = f"{self._origin.where} did not answer the handshake in time"
+            where = f"{origin.where} did not answer the handshake in time"
             raise UpstreamFault("timeout_first_byte", where, reached=True) from None
         except aiohttp.WSServerHandshakeError as error:
             if error.status == 101:
-                raise UpstreamFault("protocol", f"{self._origin.where}: {error.message}", reached=True) from None
+                raise UpstreamFault("protocol", f"{origin.where}: {error.message}", reached=True) from None
             found = [
                 (name.lower().encode(), value.encode("latin-1", "replace")) for name, value in (error.headers or {}).items()
             ]
             raise Declined(error.status, found) from None
         except aiohttp.ConnectionTimeoutError:
-            raise UpstreamFault(
-                "timeout_connect", f"{self._origin.where} accepted no connection in time", reached=False
-            ) from None
+            raise UpstreamFault("timeout_connect", f"{origin.where} accepted no connection in time", reached=False) from None
         except (aiohttp.ClientConnectorError, OSError) as error:
-            raise UpstreamFault("connect", f"cannot connect to {self._origin.where}: {error}", reached=False) from None
+            raise UpstreamFault("connect", f"cannot connect to {origin.where}: {error}", reached=False) from None
         except aiohttp.ClientError as error:
-            raise UpstreamFault("broken", f"{self._origin.where}: {type(error).__name__}", reached=True) from None
+            raise UpstreamFault("broken", f"{origin.where}: {type(error).__name__}", reached=True) from None
         finally:
             self._opening -= 1
         socket = Socket(connection, self)
@@ -128,11 +126,10 @@ class WebSockets:
         return socket
 
     async def _connect(
-        self, target: bytes, headers: Sequence[tuple[bytes, bytes]], message_bytes_max: int
+        self, origin: Origin, target: bytes, headers: Sequence[tuple[bytes, bytes]], message_bytes_max: int
     ) -> aiohttp.ClientWebSocketResponse[bool]:
         if self._session is None:
             self._session = _session(self._timeouts.connect_s)
-        origin = self._origin
         scheme = "https" if origin.is_tls else "http"
         url = URL(f"{scheme}://{(origin.authority + origin.prefix + target).decode('ascii')}", encoded=True)
         kept = [

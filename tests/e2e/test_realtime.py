@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hmac
 import json
+import signal
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import openai
 import pytest
@@ -292,8 +295,8 @@ def test_a_request_that_is_no_handshake(gateway: Gateway) -> None:
     assert refused.value.code == "bad_handshake"
 
 
-def raw(gateway: Gateway, *protocols: str, **headers: str) -> ClientConnection:
-    url = f"ws://127.0.0.1:{gateway.port}/v1/realtime?model=demo-small"
+def raw(gateway: Gateway, *protocols: str, model: str = "demo-small", **headers: str) -> ClientConnection:
+    url = f"ws://127.0.0.1:{gateway.port}/v1/realtime?model={quote(model)}"
     return connect(url, subprotocols=protocols or None, additional_headers=headers or None, compression=None)  # type: ignore[arg-type]
 
 
@@ -352,8 +355,9 @@ def test_a_message_that_is_too_large(gateway: Gateway) -> None:
         with pytest.raises(websockets.ConnectionClosedError) as closed:  # noqa: PT012
             connection.send("a" * (17 << 20))
             connection.recv()
-    assert closed.value.rcvd is not None
-    assert closed.value.rcvd.code == 1009
+    # What it still sends may reset the connection before it reads why.
+    assert closed.value.rcvd is None or closed.value.rcvd.code == 1009
+    assert gateway.record()["ended"] == "client_left"
 
 
 def test_fields_that_a_policy_names(gateway: Gateway, model: ModelServer) -> None:
@@ -386,18 +390,143 @@ def test_an_error_of_the_servers_own(gateway: Gateway) -> None:
     assert "held" not in gateway.usage("counted")["output"] or gateway.usage("counted")["output"]["held"] == 0
 
 
+SLOW = "demo-small?tokens=2000&gap_ms=10"
+"""A response that runs for longer than any test."""
+
+
+def delivered(connection: ClientConnection, count: int) -> int:
+    """Read on until `count` deltas have come."""
+    while count:
+        count -= json.loads(connection.recv())["type"].endswith(".delta")
+    return count
+
+
+def ask_for_text(connection: ClientConnection) -> None:
+    connection.recv()
+    connection.send(json.dumps({"type": "response.create", "response": {"output_modalities": ["text"]}}))
+
+
 def test_a_client_that_is_gone(gateway: Gateway, model: ModelServer) -> None:
     """Its upstream session ends at once, and what runs is charged its input and what had been delivered."""
-    connection = raw(gateway, Authorization=f"Bearer {key('counted')}")
-    connection.recv()
-    connection.send(
-        '{"type":"conversation.item.create","item":{"type":"message","content":[{"type":"input_text","text":"a b c"}]}}'
-    )
-    connection.send('{"type":"response.create","response":{"output_modalities":["text"],"demo":{}}}')
-    while json.loads(connection.recv())["type"] != "response.output_text.delta":
-        pass
-    connection.socket.close()
-    record = gateway.record()
+    connection = raw(gateway, model=SLOW, Authorization=f"Bearer {key('counted')}")
+    ask_for_text(connection)
+    delivered(connection, 5)
+    connection.socket.shutdown(socket.SHUT_RDWR)
     assert model.over(model.last()) in ("client_left", "complete")
-    assert record["usage"]["is_complete"] in (True, False)
-    assert gateway.usage("counted")["in-flight"]["held"] == 0
+    response, whole = gateway.record(2) and gateway.records()
+    assert (response["ended"], whole["ended"]) == ("client_left", "client_left")
+    assert response["usage"]["is_complete"] is False
+    assert 5 <= response["usage"]["output_tokens"] <= 1000
+    assert 0 < response["usage"]["input_tokens"] == response["quote"]["input_tokens"]
+    usage = gateway.usage("counted")
+    assert usage["output"]["used"] == response["usage"]["output_tokens"]
+    assert (usage["in-flight"]["held"], usage["output"]["held"], usage["requests"]["used"]) == (0, 0, 2)
+
+
+def test_an_upstream_that_breaks_off(gateway: Gateway) -> None:
+    """The client gets a server_error event and 1011; what was delivered is charged."""
+    with raw(gateway, model="demo-small?tokens=50&die_after=7", Authorization=f"Bearer {key('counted')}") as connection:
+        ask_for_text(connection)
+        events = []
+        with pytest.raises(websockets.ConnectionClosedError) as closed:  # noqa: PT012
+            while True:
+                events.append(json.loads(connection.recv()))
+    assert (events[-1]["type"], events[-1]["error"]["type"]) == ("error", "server_error")
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1011
+    response, whole = gateway.record(2) and gateway.records()
+    assert (response["ended"], whole["ended"]) == ("upstream_died", "upstream_died")
+    assert response["usage"]["output_tokens"] == 7
+    assert [line["fault"] for line in gateway.log() if line["event"] == "upstream_fault"] == ["broken"]
+
+
+def test_a_stop(gateway: Gateway) -> None:
+    """At a stop an idle session is closed with 1001; one whose response runs ends when that is done. All is charged."""
+    idle = raw(gateway, Authorization=f"Bearer {key('counted')}")
+    idle.recv()
+    with raw(gateway, model="demo-small?tokens=40&gap_ms=20", Authorization=f"Bearer {key('counted')}") as busy:
+        ask_for_text(busy)
+        delivered(busy, 2)
+        gateway.process.terminate()
+        with pytest.raises(websockets.ConnectionClosedOK) as closed:
+            idle.recv()
+        kinds = []
+        with pytest.raises(websockets.ConnectionClosedOK) as finished:  # noqa: PT012
+            while True:
+                kinds.append(json.loads(busy.recv())["type"])
+    assert kinds[-1] == "response.done"
+    for end in (closed.value.rcvd, finished.value.rcvd):
+        assert end is not None
+        assert (end.code, end.reason) == (1001, "The gateway is shutting down: please connect again.")
+    assert gateway.stop() == 0
+    assert [(line["ended"], line["usage"]["output_tokens"]) for line in gateway.records()] == [
+        ("cut", 0), ("complete", 40), ("cut", 0)
+    ]  # fmt: skip
+    assert gateway.log()[-1]["unfinished_tasks"] == 0
+
+
+def test_a_gateway_that_is_killed(fresh: Callable[..., Gateway], realtime_dir: Path) -> None:
+    """What it held is free when its leases run out; what it had reported is charged, and no more than was delivered by then."""
+    first = fresh("--lease", "1s", "--renew-every", "100ms", policies=realtime_dir)
+    connection = raw(first, model=SLOW, Authorization=f"Bearer {key('counted')}")
+    ask_for_text(connection)
+    delivered(connection, 60)
+    other = fresh(policies=realtime_dir)
+    eventually(lambda: other.usage("counted")["output"]["used"] > 0)
+    first.kill()
+    eventually(lambda: other.usage("counted")["in-flight"]["held"] == 0)
+    usage = other.usage("counted")
+    assert usage["output"]["held"] == 0
+    assert 0 < usage["output"]["used"] < 2000
+    assert usage["requests"]["used"] == 2
+
+
+def test_a_policy_that_changes_in_mid_session(fresh: Callable[..., Gateway]) -> None:
+    """The next response obeys a policy that was reloaded; a key that is gone ends the session."""
+    text = _policy()
+    with policies_of(text) as path:
+        gateway = fresh(policies=path)
+        with session(gateway, "open", "demo-small?tokens=9") as connection:
+            connection.response.create()
+            assert until(connection, "response.done")[-1].response.usage.output_tokens == 9
+            limited = text.replace("  open:\n", "  open:\n    output: {max_tokens: 4}\n", 1)
+            _reload(gateway, path, limited)
+            connection.response.create()
+            assert until(connection, "response.done")[-1].response.usage.output_tokens == 4
+            _reload(gateway, path, limited.replace("{id: open-1,", "{id: open-2,"))
+            connection.response.create()
+            (refused,) = until(connection, "error")
+            assert refused.error.code == "invalid_api_key"
+            with pytest.raises(websockets.ConnectionClosedError):
+                connection.recv()
+
+
+def _reload(gateway: Gateway, path: Path, text: str) -> None:
+    count = sum(line["event"] == "policy_reloaded" for line in gateway.log())
+    (path / "0.yaml").write_text(text)
+    gateway.process.send_signal(signal.SIGHUP)
+    eventually(lambda: sum(line["event"] == "policy_reloaded" for line in gateway.log()) > count)
+
+
+def test_a_client_that_reads_nothing(fresh: Callable[..., Gateway], realtime_dir: Path) -> None:
+    """Nothing piles up for it: the upstream is read no further, and after `read_timeout` the session is over."""
+    gateway = fresh("--read-timeout", "1s", policies=realtime_dir)
+    before = resident_bytes(gateway)
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=30) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        target = "/v1/realtime?model=demo-small%3Ftokens%3D100000%26ignore_max%3D1"
+        connection.sendall(
+            f"GET {target} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key('open')}\r\nUpgrade: websocket\r\n"
+            "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode()
+        )
+        assert connection.recv(12) == b"HTTP/1.1 101"
+        ask = b'{"type":"response.create"}'
+        connection.sendall(bytes([0x81, 0x80 | len(ask), 0, 0, 0, 0]) + ask)  # masked with zeros
+        record = gateway.record(2)
+    assert record["ended"] == "client_left"
+    assert resident_bytes(gateway) - before < 30_000_000
+
+
+def resident_bytes(gateway: Gateway) -> int:
+    status = Path(f"/proc/{gateway.process.pid}/status").read_text()
+    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmRSS"))
