@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from gateway import __version__
-from gateway.cli import check, demo, keys, schema, serve, test, usage, watermark
+from gateway.cli import check, demo, evaluate, keys, schema, serve, test, usage, watermark
 from gateway.errors import GaugerError, PolicyErrors, SettingsError
 from gateway.policy.excerpts import report
 
@@ -24,6 +24,7 @@ COMMANDS = (
     keys,
     usage,
     watermark,
+    evaluate,
 )
 
 _DESCRIPTION = """\
@@ -37,6 +38,7 @@ Gauger stands in front of model servers and holds every request to the budgets o
   gauger keys new TENANT            make an API key for a tenant
   gauger usage --tenant TENANT      what a tenant has used and what is left
   gauger watermark detect FILE      whose watermark a text carries
+  gauger evaluate --corpus DIR ...  what the watch catches, misses and costs, on a corpus of your own
 """
 
 

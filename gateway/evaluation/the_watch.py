@@ -1,0 +1,87 @@
+"""The real watch as the evaluation runs it: `look` as on the path, `Window` and `judge` as in the analyst, links as in both.
+
+Made anew in every process that evaluates, from nothing but this file's constants: nothing of a deployment enters a report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast, get_args
+
+from gateway.detectors import PHRASES, Lens, Past, Window, judge, look
+from gateway.evaluation.linking import Linked, Linker
+from gateway.evaluation.tenants import Spec
+from gateway.evaluation.watching import Judgement, Watcher
+from gateway.policy.model import Purpose
+from gateway.policy.read_phrases import read_phrases
+from gateway.values import Ask, Sighting
+
+SECRET = b"the secret of an evaluation is none"
+EPOCH_US = 1_767_225_600_000_000
+"""When virtual time begins: the clock of the store never shows 0."""
+FITTED_ON: frozenset[str] = frozenset()
+"""Sources that the profiles' weights were fitted on."""
+
+
+class TheWatch:
+    """The watch over one tenant. A `Watcher`."""
+
+    def __init__(self, lens: Lens, window: Window | None = None) -> None:
+        self._lens = lens
+        self._past = Past()
+        self.window = Window() if window is None else window
+
+    def see(self, ask: Ask, at_us: int, output_tokens: int) -> Sighting:
+        sighting = look(ask, self._past, self._lens, EPOCH_US + at_us)
+        self.window.add(sighting, EPOCH_US + at_us, output_tokens)
+        return sighting
+
+    def judge(self, purposes: frozenset[str]) -> Judgement:
+        known = frozenset(cast("Purpose", purpose) for purpose in purposes if purpose in get_args(Purpose))
+        for finding in judge(self.window, known):  # the most suspicious first
+            if not finding.explained:
+                return Judgement(finding.score, finding.profile)
+        return Judgement(0, "")
+
+    def kept(self) -> bytes:
+        return self.window.dump()
+
+
+class TheWatches:
+    """Makes watchers and linkers; picklable, because every process makes its own."""
+
+    def __init__(self) -> None:
+        self._lens: Lens | None = None
+
+    def __reduce__(self) -> tuple[type[TheWatches], tuple[()]]:
+        return TheWatches, ()
+
+    @property
+    def lens(self) -> Lens:
+        if self._lens is None:
+            self._lens = Lens.of(SECRET, read_phrases(PHRASES))
+        return self._lens
+
+    def watcher(self, spec: Spec) -> Watcher:  # the real one does not know whom it watches
+        return TheWatch(self.lens)
+
+    def merged(self, watchers: Sequence[Watcher]) -> Watcher:
+        """What a cluster is judged by: its members' windows together."""
+        window = Window()
+        for watcher in watchers:
+            if isinstance(watcher, TheWatch):
+                window.merge(watcher.window)
+        return TheWatch(self.lens, window)
+
+    def linker(self) -> Linker:
+        return _Linker()
+
+
+class _Linker:
+    """What joins tenants: nothing does yet, so no cluster is found, and the figures say so."""
+
+    def note(self, tenant: str, sighting: Sighting, at_us: int) -> None:
+        pass
+
+    def clusters(self, at_us: int) -> Sequence[Linked]:
+        return ()

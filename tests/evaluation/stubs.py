@@ -1,0 +1,75 @@
+"""Watches whose figures are known beforehand."""
+
+from random import Random
+from typing import NamedTuple
+
+from gateway.evaluation.watching import Judgement
+from gateway.values import Sighting
+
+BLANK = Sighting(
+    prompt_bytes=0, slot_bytes=0, template=0, content=0, sketch=(), habits=0, features=(), phrases=(), signature=0
+)  # fmt: skip
+
+
+class Fixed:
+    """Says one score, whatever it sees; keeps count of what it saw."""
+
+    def __init__(self, score):
+        self.score = score
+        self.seen = 0
+
+    def see(self, ask, at_us, output_tokens):
+        self.seen += 1
+        return BLANK
+
+    def judge(self, purposes):
+        return Judgement(self.score, "collector")
+
+    def kept(self):
+        return b""
+
+
+class Group(NamedTuple):
+    id: str
+    tenants: tuple
+
+
+class Linker:
+    """Joins all accounts of the campaign, or nobody."""
+
+    def __init__(self, *, joins):
+        self.joins = joins
+        self.accounts = {}
+
+    def note(self, tenant, sighting, at_us):
+        if tenant.startswith("account/"):
+            self.accounts[tenant] = None
+
+    def clusters(self, at_us):
+        return (Group("c", tuple(self.accounts)),) if self.joins and len(self.accounts) > 1 else ()
+
+
+class Perfect:
+    """Knows who is who."""
+
+    def watcher(self, spec):
+        return Fixed(1000 if spec.source.startswith("attack") and not spec.name.startswith("mimic") else 0)
+
+    def merged(self, watchers):
+        return Fixed(max(each.score for each in watchers))
+
+    def linker(self):
+        return Linker(joins=True)
+
+
+class Blind:
+    """Draws scores by lot."""
+
+    def watcher(self, spec):
+        return Fixed(Random(f"blind/{spec.name}").randrange(1000))
+
+    def merged(self, watchers):
+        return Fixed(0)
+
+    def linker(self):
+        return Linker(joins=False)
