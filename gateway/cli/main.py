@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from gateway import __version__
-from gateway.cli import check, demo, evaluate, keys, schema, serve, test, usage, watermark
+from gateway.cli import check, demo, evaluate, keys, replay, schema, serve, test, usage, watermark
 from gateway.errors import GaugerError, PolicyErrors, SettingsError
 from gateway.policy.excerpts import report
 
@@ -21,6 +21,7 @@ COMMANDS = (
     check,
     test,
     schema,
+    replay,
     keys,
     usage,
     watermark,
@@ -35,6 +36,7 @@ Gauger stands in front of model servers and holds every request to the budgets o
   gauger check DIR                  find what is wrong with a policy directory
   gauger test DIR                   run the tests of a policy directory
   gauger schema                     the JSON Schema of policy files, for editors
+  gauger replay TRACE               what a policy would have done to traffic that has been
   gauger keys new TENANT            make an API key for a tenant
   gauger usage --tenant TENANT      what a tenant has used and what is left
   gauger watermark detect FILE      whose watermark a text carries

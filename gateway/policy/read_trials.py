@@ -77,7 +77,7 @@ class _Reader:
         self._report = report
         self._policy = policy
         self._endpoints = endpoints
-        self._budgets = _budgets_by_name(policy)
+        self._budgets = {budget.name: budget for budget in budgets_of(policy)}
 
     def read(self, tree: Node) -> list[Trial]:
         root = Fields(self._report, tree, "", TOP_WORDS)
@@ -223,15 +223,11 @@ class _Reader:
         return tuple(scalar(self._report, node, path, text(read), "") for path, node in fields.items(word))
 
 
-def _budgets_by_name(policy: Policy) -> dict[str, Budget]:
-    owners: list[Plan | Organisation | Tenant | Key] = [
-        *policy.plans.values(),
-        *policy.organisations.values(),
-        *policy.tenants.values(),
-        *policy.keys.values(),
-    ]
-    budgets = [budget for owner in owners for budget in owner.budgets]
-    return {budget.name: budget for budget in [*budgets, *(budget for rule in policy.models for budget in rule.budgets)]}
+def budgets_of(policy: Policy) -> list[Budget]:
+    """Every budget of a policy, wherever it is written."""
+    owners: list[Plan | Organisation | Tenant | Key] = [*policy.plans.values(), *policy.organisations.values()]
+    owners += [*policy.tenants.values(), *policy.keys.values()]
+    return [*(budget for owner in owners for budget in owner.budgets), *(b for rule in policy.models for b in rule.budgets)]
 
 
 def _as_request(who: _Who, place: Place) -> Request:
