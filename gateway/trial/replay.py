@@ -172,7 +172,7 @@ class _Replay:
         tenant.requests += 1
         try:
             if arrival.endpoint not in WIRE_OF:
-                raise Refusal("not_found", "", status=404, reason="endpoint_not_tried")
+                raise Refusal("not_found", "", status=404, reason="unknown_path")
             admit.permit(self._policy, caller, arrival.endpoint)
             wire, ask = self._ask(arrival)
             entered = await enter(door, ask, wire, arrival.endpoint, caller, self._policy, f"r{serial}")
