@@ -28,6 +28,8 @@ JUDGED = frozenset(("type", "event_id", "session", "response", "item", "audio"))
 _JUDGED_WITHIN = frozenset((*BOUNDS, "type", "model", "conversation", "input", "audio"))
 """Fields of a session or a response that the gateway decides by."""
 _EVENT_ID_CHARS_MAX = 512
+_DEPTH_SAFE = 200
+"""With fewer openings than this nothing is nested too deeply to be written."""
 _CODES = {"quota": "insufficient_quota", "rate_limit": "rate_limit_exceeded"}
 _TYPES = {"quota": "insufficient_quota", "rate_limit": "rate_limit_error"}
 _SERVER = frozenset(("upstream", "timeout", "overloaded", "internal"))
@@ -59,6 +61,11 @@ def read(raw: bytes) -> Said:
         event = parse(raw, JUDGED)
     except BadJson as error:
         raise BadEvent("invalid_json", str(error).replace("The body", "The event")) from None
+    if raw.count(b"{") + raw.count(b"[") > _DEPTH_SAFE:
+        try:
+            orjson.dumps(event)  # it reads deeper nesting than it writes
+        except orjson.JSONEncodeError:
+            raise BadEvent("invalid_json", "The event is nested too deeply.") from None
     event_id = event.get("event_id")
     if event_id is not None and (type(event_id) is not str or len(event_id) > _EVENT_ID_CHARS_MAX):
         raise BadEvent(

@@ -118,7 +118,7 @@ class Talk:
     def asked(self, response: dict[str, Any]) -> Asked:
         """What a response will read that is asked for like this ({}: the server began it)."""
         given = response.get("input")
-        own = self.items(given if type(given) is list else [])
+        own = self.items(given) if type(given) is list else Asked(0, 0)
         own_text = len(orjson.dumps({name: value for name, value in response.items() if name != "input"})) if response else 0
         if type(given) is list and response.get("conversation") == "none":
             # Its own input, and the instructions; of the conversation what it refers to.
