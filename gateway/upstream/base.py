@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import NamedTuple, Protocol
 
 CODINGS = frozenset((b"gzip", b"x-gzip", b"deflate"))
@@ -50,13 +51,25 @@ class Reply(Protocol):
         ...
 
 
+class Body(Protocol):
+    """The body of a request that is too large to be held in memory."""
+
+    size: int
+    """Of the whole, in bytes: what content-length says."""
+
+    def blocks(self) -> AsyncIterator[bytes]:
+        """The whole from its beginning, in blocks of moderate size; asked anew for each server that is tried."""
+        ...
+
+
 class Upstream(Protocol):
     """A model server behind a base URL."""
 
-    async def send(self, method: bytes, target: bytes, headers: list[tuple[bytes, bytes]], body: bytes) -> Reply:
+    async def send(self, method: bytes, target: bytes, headers: list[tuple[bytes, bytes]], body: bytes | Body) -> Reply:
         """Send a request and wait for the answer's status and headers.
 
         Raises UpstreamFault; `reached` is False only when no byte of the request was written. Cancelling it closes the
-        connection at once. Host, content-length and the upstream's own credentials are set here, not by the caller.
+        connection at once. A `Body` is read as fast as the server takes it, and no further than an answer that refuses it.
+        Host, content-length and the upstream's own credentials are set here, not by the caller.
         """
         ...

@@ -14,6 +14,7 @@ sets or cancels one.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Protocol, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
@@ -49,7 +50,7 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "where", "idle_since", "on_body", "_loop", "_time", "_owner", "_timeouts", "_tick", "_transport", "_parser", "_timer",
         "_reply", "_headers", "_blocks", "_silent_bytes", "_complaint", "_served",
-        "_is_informational", "_is_complete", "_keeps_alive", "_is_paused", "_is_uploading",
+        "_is_informational", "_is_complete", "_keeps_alive", "_is_paused", "_is_uploading", "_is_sending", "_drained",
         "_asked_at", "_heard_at", "_total_at", "_upload_left",
     )  # fmt: skip
 
@@ -69,7 +70,8 @@ class Connection(asyncio.Protocol):
         self.on_body = self._blocks.append  # the parser's callback: no Python frame for a chunk
         self._parser: HttpResponseParser | None = HttpResponseParser(self)
         self._served = 0
-        self._is_paused = self._is_uploading = False
+        self._is_paused = self._is_uploading = self._is_sending = False
+        self._drained = asyncio.Event()
         self._reset(0.0, 0.0)
 
     def _reset(self, now: float, total_at: float) -> None:
@@ -101,6 +103,24 @@ class Connection(asyncio.Protocol):
             self._arm(now, min(now + self._timeouts.first_byte_s, total_at))
         return reply
 
+    async def send(self, reply: HttpReply, blocks: AsyncIterator[bytes]) -> None:
+        """Write the body of a request that was begun with its head alone, each block once the one before is gone.
+
+        Returns early when an answer that refuses it has begun, or when the request has ended otherwise: the reply tells how.
+        Raises what reading the blocks raises; then the caller closes the reply.
+        """
+        self._is_sending = True
+        async for block in blocks:
+            if self._reply is not reply or reply.status >= 400 or self._transport is None or self._transport.is_closing():
+                return
+            self._drained.clear()
+            self._transport.write(block)
+            if self._is_uploading:
+                await self._drained.wait()
+        if self._reply is reply:
+            self._is_sending = False
+            self._asked_at = self._time()
+
     def is_closing(self) -> bool:
         return self._transport is None or self._transport.is_closing()
 
@@ -117,6 +137,7 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
         if reply is not None:
             reply.close()
+        self._drained.set()
 
     # for the reply
 
@@ -163,6 +184,8 @@ class Connection(asyncio.Protocol):
             self._fail("protocol", f"{self.where} sent an answer that is not valid HTTP: {fault}")
         elif reply.status:
             reply.wake()
+            if reply.status >= 400:
+                self._drained.set()
 
     def eof_received(self) -> None:
         self._owner.forget(self)
@@ -190,6 +213,7 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._is_uploading = False
         self._asked_at = self._time()
+        self._drained.set()
 
     # httptools
 
@@ -252,16 +276,18 @@ class Connection(asyncio.Protocol):
         self.idle_since = self._heard_at
         transport = self._transport
         reply.end()
+        self._drained.set()
         if transport is None:
             return
-        if is_reusable and not self._is_uploading and not transport.is_closing():
+        is_cut_short = self._is_uploading or self._is_sending
+        if is_reusable and not is_cut_short and not transport.is_closing():
             if self._is_paused:
                 self._is_paused = False
                 transport.resume_reading()
             self._owner.release(self)
             return
         self._owner.forget(self)
-        if self._is_uploading:
+        if is_cut_short:
             transport.abort()  # an early answer: the rest of the request is of no use to anybody
         else:
             transport.close()
@@ -271,6 +297,7 @@ class Connection(asyncio.Protocol):
         self._owner.forget(self)
         if reply is not None:
             reply.fail(kind, message)
+        self._drained.set()
         if self._transport is not None:
             self._transport.abort()
 
@@ -278,7 +305,7 @@ class Connection(asyncio.Protocol):
         reply = self._reply
         if reply is not None and reply.status:
             return f"{self.where} {what} in the middle of its answer"
-        if self._is_uploading:
+        if self._is_uploading or self._is_sending:
             return f"{self.where} {what} while the request was being written"
         if self._served:
             return (

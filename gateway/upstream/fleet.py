@@ -14,7 +14,7 @@ from typing import NamedTuple
 import structlog
 
 from gateway.errors import UpstreamFault
-from gateway.upstream.base import Reply
+from gateway.upstream.base import Body, Reply
 from gateway.upstream.breaker import Breaker
 from gateway.upstream.pool import HttpUpstream
 
@@ -48,7 +48,7 @@ class Pool:
         self.servers = tuple(servers)
         self._turn = 0
 
-    async def send(self, method: bytes, target: bytes, headers: Headers, body: bytes) -> Reply:
+    async def send(self, method: bytes, target: bytes, headers: Headers, body: bytes | Body) -> Reply:
         """See `base.Upstream.send`. Raises the fault of the server that was asked last."""
         if len(self.servers) == 1:
             return await self.servers[0].upstream.send(method, target, headers, body)

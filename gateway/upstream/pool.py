@@ -17,7 +17,7 @@ import math
 import ssl as tls
 
 from gateway.errors import SettingsError, UpstreamFault
-from gateway.upstream.base import NotSent, Reply, Timeouts
+from gateway.upstream.base import Body, NotSent, Reply, Timeouts
 from gateway.upstream.connection import Connection
 from gateway.upstream.decode import DecodedReply
 from gateway.upstream.dial import Dialler
@@ -82,12 +82,13 @@ class HttpUpstream:
         """Open ones (those being opened included), and how many of them are idle."""
         return len(self._open) + self._dialling, len(self._idle)
 
-    async def send(self, method: bytes, target: bytes, headers: list[tuple[bytes, bytes]], body: bytes) -> Reply:
+    async def send(self, method: bytes, target: bytes, headers: list[tuple[bytes, bytes]], body: bytes | Body) -> Reply:
         """See `base.Upstream.send`. `target` is joined to the base URL's path.
 
         Raises UpstreamFault, and ValueError for what cannot be a request.
         """
-        head = self._write_head(method, target, headers, body)
+        at_once, later = (body, None) if isinstance(body, bytes) else (b"", body)
+        head = self._write_head(method, target, headers, len(at_once) if later is None else later.size)
         loop = self._loop
         if loop is None:
             loop = self._loop = asyncio.get_running_loop()
@@ -95,17 +96,17 @@ class HttpUpstream:
         total_at = now + self._timeouts.total_s
         connection = self._take(now)
         if connection is not None:
-            reply = connection.begin(head, body, now=now, total_at=total_at)
+            reply = connection.begin(head, at_once, now=now, total_at=total_at)
             if reply is not None:
-                return await _answered(reply)
+                return await _answered(connection, reply, later)
         try:
             connection = await self._connect(loop)
         except asyncio.CancelledError:
             raise NotSent from None
-        reply = connection.begin(head, body, now=loop.time(), total_at=total_at)
+        reply = connection.begin(head, at_once, now=loop.time(), total_at=total_at)
         if reply is None:
             raise UpstreamFault("connect", f"{self.where} closed a new connection at once", reached=False)
-        return await _answered(reply)
+        return await _answered(connection, reply, later)
 
     async def probe(self) -> bool:
         """Whether a connection (and TLS) can be made. Asked at most once in 2 s; the connection is kept for use."""
@@ -217,8 +218,17 @@ class HttpUpstream:
         return connection
 
 
-async def _answered(reply: HttpReply) -> Reply:
-    """Status and headers have come; a body that is compressed is read through its decoder. Raises UpstreamFault."""
+async def _answered(connection: Connection, reply: HttpReply, later: Body | None) -> Reply:
+    """Send the rest of a request, and wait for its answer; one that is compressed is read through its decoder.
+
+    Raises UpstreamFault, and what reading the body raises.
+    """
+    if later is not None:
+        try:
+            await connection.send(reply, later.blocks())
+        except BaseException:
+            reply.close()  # half a request: the connection is of no use any more
+            raise
     await reply.answered()
     return DecodedReply(reply) if reply.is_coded else reply
 

@@ -45,8 +45,8 @@ class HeadWriter:
         self._starts: dict[bytes, bytes] = {}
         """Name as given -> "\\r\\nname: ", for names that are not set here. Bounded, for tenants choose names."""
 
-    def __call__(self, method: bytes, target: bytes, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bytes:
-        """The head, blank line included. Raises ValueError."""
+    def __call__(self, method: bytes, target: bytes, headers: Sequence[tuple[bytes, bytes]], body_bytes: int) -> bytes:
+        """The head of a request with a body of so many bytes, blank line included. Raises ValueError."""
         if method not in _METHODS:
             raise ValueError(f"method {method!r} is not one of those sent upstream")
         if not _TARGET.fullmatch(target):
@@ -56,8 +56,8 @@ class HeadWriter:
             lines = [starts[name] + value for name, value in headers]
         except KeyError:
             lines = self._slowly(headers)
-        if body or method != b"GET":
-            lines.append(b"\r\ncontent-length: %d" % len(body))
+        if body_bytes or method != b"GET":
+            lines.append(b"\r\ncontent-length: %d" % body_bytes)
         head = b"".join((method, self._prefix, target, self._fixed, *lines, b"\r\n\r\n"))
         # every line begins with one CR and one LF; one pass over the whole is cheaper than three searches in each value
         if len(head) - len(head.translate(None, b"\r\n\0")) != 2 * (self._fixed_lines + len(lines)):

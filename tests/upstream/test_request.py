@@ -17,7 +17,7 @@ def test_head() -> None:
         (b"x-a", b"1"), (b"AUTHORIZATION", b"Bearer tenant"), (b"Host", b"evil"), (b"Content-Length", b"9"),
         (b"Transfer-Encoding", b"chunked"), (b"Connection", b"close"), (b"Expect", b"100-continue"), (b"X-A", b"2"),
     ]  # fmt: skip
-    assert writer()(b"POST", b"/v1/x?y=1", given, b"abc") == (
+    assert writer()(b"POST", b"/v1/x?y=1", given, 3) == (
         b"POST /base/v1/x?y=1 HTTP/1.1\r\nhost: models.test:8000\r\nconnection: keep-alive\r\n"
         b"authorization: Bearer upstream-secret\r\nx-a: 1\r\nx-a: 2\r\ncontent-length: 3\r\n\r\n"
     )
@@ -25,43 +25,43 @@ def test_head() -> None:
 
 def test_length_of_nothing() -> None:
     """A GET without a body has no length; a POST without one says so."""
-    assert b"content-length" not in writer()(b"GET", b"/", [], b"")
-    assert b"content-length: 0\r\n" in writer()(b"POST", b"/", [], b"")
+    assert b"content-length" not in writer()(b"GET", b"/", [], 0)
+    assert b"content-length: 0\r\n" in writer()(b"POST", b"/", [], 0)
 
 
 @pytest.mark.parametrize("value", [b"a\r\nx-evil: 1", b"a\n", b"\r", b"a\0b", b"a\r\n\r\nGET / HTTP/1.1"])
 def test_no_injection_by_value(value: bytes) -> None:
     """A CR, LF or NUL in a value is refused, alone or together."""
     with pytest.raises(ValueError, match="CR, LF or NUL"):
-        writer()(b"POST", b"/", [(b"x-a", value), (b"x-b", b"fine")], b"")
+        writer()(b"POST", b"/", [(b"x-a", value), (b"x-b", b"fine")], 0)
 
 
 @pytest.mark.parametrize("name", [b"", b"a b", b"x:", b"authorization ", b"a\r\nb", b"a\0", b"\xff"])
 def test_no_injection_by_name(name: bytes) -> None:
     """A name that is no token is refused."""
     with pytest.raises(ValueError, match="token"):
-        writer()(b"POST", b"/", [(name, b"v")], b"")
+        writer()(b"POST", b"/", [(name, b"v")], 0)
 
 
 @pytest.mark.parametrize("target", [b"", b"x", b"/a b", b"/a\r\n", b"/a\n", b"/\0", b"/\xff", b"/a#b", b"http://evil/", b"*"])
 def test_no_injection_by_target(target: bytes) -> None:
     """Only an absolute path of printable ASCII is a target."""
     with pytest.raises(ValueError, match="target"):
-        writer()(b"POST", target, [], b"")
+        writer()(b"POST", target, [], 0)
 
 
 @pytest.mark.parametrize("method", [b"HEAD", b"CONNECT", b"post", b"GET /x HTTP/1.1\r\n"])
 def test_methods(method: bytes) -> None:
     """Methods that are answered differently, and what is no method, are refused."""
     with pytest.raises(ValueError, match="method"):
-        writer()(method, b"/", [], b"")
+        writer()(method, b"/", [], 0)
 
 
 def test_names_are_remembered_within_bounds() -> None:
     """Names that tenants invent do not fill the memory."""
     write = writer()
     for number in range(2000):
-        assert b"x-%d: v" % number in write(b"GET", b"/", [(b"X-%d" % number, b"v")], b"")
+        assert b"x-%d: v" % number in write(b"GET", b"/", [(b"X-%d" % number, b"v")], 0)
     assert len(write._starts) <= 512
 
 
