@@ -33,6 +33,7 @@ from gateway.policy.model import Policy
 from gateway.policy.source import Source
 from gateway.settings import Settings, admin_token, pool_credentials, secret, upstream_credentials
 from gateway.snapshot import Policies
+from gateway.spool import Spool
 from gateway.store import checkup, embedded
 from gateway.store.address import parse_url
 from gateway.store.local import LocalLedger
@@ -128,6 +129,7 @@ async def serve(settings: Settings, environ: Mapping[str, str], *, on_ready: Cal
             holds=holds,
             waiting=waiting,
             owners=Owners(ledger.connection, key_secret),
+            spool=Spool(settings.spool_limit_bytes),
             fleet=fleet,
             sockets=sockets,
             estimator=estimator,

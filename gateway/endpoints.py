@@ -2,8 +2,8 @@
 rule or not at all, and a plan must name it too (`Plan.endpoints`).
 
 Not there on purpose: what would show one tenant another's things, because all of them share the operator's account with the
-model server (lists of files, batches, stored answers), and what no budget here counts (audio, images, uploads, batches,
-fine-tuning, assistants).
+model server (lists of files, batches, stored answers), and what no budget here counts (uploads, batches, fine-tuning,
+assistants).
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Literal, NamedTuple
 from gateway.errors import Refusal
 from gateway.logs import printable
 
-Kind = Literal["wire", "models", "model", "stored", "realtime"]
-"""wire: JSON judged by a wire. models: the listing. model: one of it. stored: an answer that the model server keeps.
-realtime: a WebSocket session."""
+Kind = Literal["wire", "form", "models", "model", "stored", "realtime"]
+"""wire: JSON judged by a wire. form: a form with files, judged by a wire. models: the listing. model: one of it. stored: an
+answer that the model server keeps. realtime: a WebSocket session."""
 
 
 class Rule(NamedTuple):
@@ -50,6 +50,10 @@ def _posts(name: str, family: str, wire: str) -> dict[str, Rule]:
     return {"POST": Rule(name, family, "wire", wire)}
 
 
+def _form(name: str, wire: str) -> dict[str, Rule]:
+    return {"POST": Rule(name, "openai", "form", wire)}
+
+
 _STORED = Rule("responses/stored", "openai", "stored")
 TABLE: dict[str, dict[str, Rule]] = {
     "/v1/chat/completions": _posts("chat/completions", "openai", "openai.chat"),
@@ -61,6 +65,12 @@ TABLE: dict[str, dict[str, Rule]] = {
     "/v1/responses/{id}/input_items": {"GET": _STORED},
     "/v1/embeddings": _posts("embeddings", "openai", "openai.embeddings"),
     "/v1/moderations": _posts("moderations", "openai", "openai.moderations"),
+    "/v1/audio/speech": _posts("audio/speech", "openai", "openai.speech"),
+    "/v1/audio/transcriptions": _form("audio/transcriptions", "openai.transcripts"),
+    "/v1/audio/translations": _form("audio/translations", "openai.translations"),
+    "/v1/images/generations": _posts("images/generations", "openai", "openai.images"),
+    "/v1/images/edits": _form("images/edits", "openai.image_edits"),
+    "/v1/images/variations": _form("images/variations", "openai.image_variations"),
     "/v1/messages": _posts("messages", "anthropic", "anthropic.messages"),
     "/v1/messages/count_tokens": _posts("messages/count_tokens", "anthropic", "anthropic.count"),
     "/v1/realtime": {"GET": Rule("realtime", "openai", "realtime")},

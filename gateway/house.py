@@ -13,6 +13,7 @@ from gateway.explained import Explained
 from gateway.holds import Holds
 from gateway.settings import Settings
 from gateway.snapshot import Policies
+from gateway.spool import Spool
 from gateway.store.owners import Owners
 from gateway.tally import Tally
 from gateway.upstream.fleet import Fleet
@@ -30,6 +31,7 @@ class House:
     """Made of what stands below, for what is shared with those who do not serve."""
     holds: Holds
     owners: Owners
+    spool: Spool
     waiting: Waiting
     fleet: Fleet
     sockets: WebSockets

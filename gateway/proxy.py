@@ -26,7 +26,7 @@ from typing import NamedTuple
 import structlog
 from aiohttp import web
 
-from gateway import answer, listing, realtime
+from gateway import answer, listing, realtime, uploads
 from gateway.door import enter
 from gateway.downstream import begin, break_off, client_of, headers, is_event_stream
 from gateway.endpoints import Endpoint, family_of, route
@@ -38,7 +38,7 @@ from gateway.phases.identify import identify
 from gateway.phases.leash import UNBOUNDED_STEP_TOKENS, Leash
 from gateway.phases.read import read
 from gateway.phases.record import Entry, Timings, record
-from gateway.phases.shape import shape
+from gateway.phases.shape import shape, shape_form
 from gateway.snapshot import Admission, Snapshot
 from gateway.upstream.base import NotSent, Reply, Upstream
 from gateway.values import Ask, Caller, Cut, Ended, Outcome, Outgoing
@@ -66,6 +66,8 @@ async def handle(request: web.BaseRequest, house: House) -> web.StreamResponse:
         admit.permit(policy, caller, endpoint.name)
         if endpoint.kind == "wire":
             response = await _serve(request, endpoint, caller, policy, house, family, entry)
+        elif endpoint.kind == "form":
+            response = await _serve_form(request, endpoint, caller, policy, house, family, entry)
         elif endpoint.kind == "realtime":
             response = await realtime.serve(request, endpoint, caller, policy, house, family, entry)
         else:
@@ -115,6 +117,8 @@ class _Way(NamedTuple):
     """Output tokens of one choice that the gateway allows; None: as many as were asked for."""
     notes: Headers
     """What the gateway changed in the request."""
+    upload: uploads.Upload | None = None
+    """The form that is sent on, where the body is one."""
 
 
 async def _serve(
@@ -140,21 +144,48 @@ async def _serve(
     return await _exchange(outgoing, route.pool, way)
 
 
+async def _serve_form(
+    request: web.BaseRequest, endpoint: Endpoint, caller: Caller, policy: Snapshot, house: House, family: Family, entry: Entry
+) -> web.StreamResponse:
+    """A request whose body is a form with files."""
+    wire = WIRES[endpoint.wire]
+    ask, upload = await uploads.receive(request, wire, caller, house)
+    try:
+        entry.ask = ask
+        entry.timings.mark("read")
+        ask, known, held, dropped, downgraded_to = await enter(house.door, ask, wire, endpoint.name, caller, policy, entry.id)
+        entry.ask, entry.hold, entry.limits, entry.limit = ask, held.hold, held.limits, held.limit
+        entry.dropped, entry.downgraded_to = dropped, downgraded_to
+        entry.timings.mark("hold")
+        if not held.hold.reserved.admitted:
+            raise admit.refused(held.hold, caller, ask, known)
+        route = house.fleet.route(known.upstream or "")
+        upload.write(ask)
+        outgoing = shape_form(request, endpoint, route.credentials[family.name], upload.boundary)
+        told = notes(held.limit, dropped, downgraded_to)
+        way = _Way(request, caller, ask, known, wire, family, house, entry, held.limit, told, upload)
+        return await _exchange(outgoing, route.pool, way)
+    finally:
+        upload.close()
+
+
 async def _exchange(outgoing: Outgoing, upstream: Upstream, way: _Way) -> web.StreamResponse:
     """Forward, relay, and close the hold with what came of it. Raises what `handle` answers, once the hold is closed."""
-    request, caller, ask, known, wire, family, house, entry, limit, _ = way
+    request, caller, ask, known, wire, family, house, entry, limit, _, upload = way
     hold = entry.hold
     assert hold is not None  # noqa: S101  # `_serve` has opened it
     reply: Reply | None = None
     reader = wire.reader(ask) if ask.is_stream else None
     usage = None
+    body: bytes | None = None
     whole_bytes = 0
     ended: Ended = "gateway_failed"
     cut: Cut = ""
     fault_kind = ""
     response: web.StreamResponse | None = None
     try:
-        reply = await upstream.send(*outgoing)
+        method, target, sent_headers, sent_body = outgoing
+        reply = await upstream.send(method, target, sent_headers, sent_body if upload is None else upload)
         entry.timings.mark("upstream")
         if reader is not None and reply.status == 200 and is_event_stream(reply):
             response = await begin(request, headers(reply, family, entry, house, way.notes))
@@ -169,13 +200,15 @@ async def _exchange(outgoing: Outgoing, upstream: Upstream, way: _Way) -> web.St
                 ended, cut = "cut", "filter" if reason == "filter" else "limit" if leash is None else leash.cut()
                 told = settle.told(hold, ask, reader, family.name, house.estimator)
                 await relay.cut(reply, reader, spout, reason, told, editor=editor)
-        elif wire.answers_bytes and reply.status == 200:
+        elif reply.status == 200 and (wire.answers_bytes or (upload is not None and uploads.answers_text(ask))):
             response = await begin(request, headers(reply, family, entry, house, way.notes))
             spout = relay.Spout(response, client_of(request), unread_s=house.settings.read_timeout, pace=None)
             await relay.raw(reply, spout)
             ended = "complete"
         else:
-            body = await relay.whole(reply, limit_bytes=house.settings.answer_limit_bytes, is_stream=ask.is_stream)
+            body = await relay.whole(
+                reply, limit_bytes=house.settings.answer_limit_bytes, is_stream=ask.is_stream and upload is None
+            )
             if reply.status < 300:
                 ended, usage = "complete", wire.usage(body)
                 if wire.charges_quote or ask.body.get("background") is True:
@@ -227,7 +260,12 @@ async def _exchange(outgoing: Outgoing, upstream: Upstream, way: _Way) -> web.St
         if reader is not None and usage is None:
             usage = reader.usage
         status = 0 if reply is None else reply.status
-        outcome = Outcome(ended, status, usage, events, content_bytes, fault_kind, cut)
+        extent = None
+        if upload is not None:
+            extent = uploads.came_to(ask, upload, body, reader)
+            if not upload.is_sent and ended != "complete":
+                usage = settle.NOTHING  # nobody can have heard or drawn anything yet
+        outcome = Outcome(ended, status, usage, events, content_bytes, fault_kind, cut, extent)
         settle.close(hold, caller, ask, outcome, family.name, house.estimator)
 
 

@@ -115,6 +115,9 @@ class Settings:
     read_timeout: float = _setting(seconds, "2m", "TIME", "tenants: how long an answer may lie unread before it is cut off")
     keepalive_timeout: float = _setting(seconds, "75s", "TIME", "tenants: when an unused connection is closed")
     body_limit_bytes: int = _setting(size_bytes, "32MB", "SIZE", "largest request body")
+    upload_limit_bytes: int = _setting(size_bytes, "100MB", "SIZE", "largest form with files")
+    upload_timeout: float = _setting(seconds, "10m", "TIME", "tenants: time to send a form with files")
+    spool_limit_bytes: int = _setting(size_bytes, "2GB", "SIZE", "all forms together that are kept until they have gone on")
     answer_limit_bytes: int = _setting(size_bytes, "64MB", "SIZE", "largest answer that is not a stream")
     drain: float = _setting(seconds, "30s", "TIME", "at shutdown: how long running requests may take to end")
 

@@ -23,7 +23,7 @@ LAYERS = (
     ("gateway.values",),
     ("gateway.errors",),
     (*PURE, "gateway.store.ports", "gateway.upstream.base", "gateway.background", "gateway.logs", "gateway.demo"),
-    ("gateway.store", "gateway.upstream", "gateway.settings", "gateway.endpoints", "gateway.whole"),
+    ("gateway.store", "gateway.upstream", "gateway.settings", "gateway.endpoints", "gateway.whole", "gateway.spool"),
     ("gateway.watch.ladder",),
     ("gateway.holds", "gateway.snapshot"),
     ("gateway.waiting",),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 from array import array
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from gateway.demo.openai import CREATED
+from gateway.demo.plan import TEXT
 
 JSON, EVENTS = "application/json", "text/event-stream"
 DIMENSIONS = 8
@@ -107,6 +109,29 @@ def images(body: dict[str, Any], words: int) -> Answer:
     return Answer(tuple(events), EVENTS)
 
 
+def transcripts(body: dict[str, Any], words: int) -> Answer:
+    """A word for each second of the recording. `whisper` tells its seconds, any other model its tokens, a text nothing."""
+    seconds = math.ceil(body["file"]["seconds"])
+    said = [TEXT[at % len(TEXT)] for at in range(seconds)]
+    text, form = " ".join(said), body.get("response_format", "json")
+    is_whisper = "whisper" in str(body.get("model"))
+    usage: dict[str, Any] = {"type": "duration", "seconds": seconds}
+    if not is_whisper:
+        details = {"text_tokens": words, "audio_tokens": 10 * seconds}
+        given, made = words + 10 * seconds, len(said)
+        usage = {"type": "tokens", "input_tokens": given, "input_token_details": details}
+        usage |= {"output_tokens": made, "total_tokens": given + made}
+    if body.get("stream") is True and not is_whisper:
+        deltas = [_event({"type": "transcript.text.delta", "delta": f"{word} "}) for word in said]
+        return Answer((*deltas, _event({"type": "transcript.text.done", "text": text, "usage": usage})), EVENTS)
+    if form in ("text", "srt", "vtt"):
+        return Answer((text.encode() + b"\n",), "text/plain")
+    if form == "verbose_json":
+        told = {"task": "transcribe", "language": "english", "duration": body["file"]["seconds"], "segments": []}
+        return _json(told | {"text": text, "usage": usage})
+    return _json({"text": text, "usage": usage})
+
+
 ANSWERS: dict[str, Callable[[dict[str, Any], int], Answer]] = {
     "/v1/embeddings": embeddings,
     "/v1/moderations": moderations,
@@ -114,7 +139,11 @@ ANSWERS: dict[str, Callable[[dict[str, Any], int], Answer]] = {
     "/v1/messages/batches": batches,
     "/v1/responses/input_tokens": openai_count,
     "/v1/audio/speech": speech,
+    "/v1/audio/transcriptions": transcripts,
+    "/v1/audio/translations": transcripts,
     "/v1/images/generations": images,
+    "/v1/images/edits": images,
+    "/v1/images/variations": images,
 }
 
 

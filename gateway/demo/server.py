@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from gateway.demo import anthropic, completions, openai, others, realtime, responses
+from gateway.demo import anthropic, completions, forms, openai, others, realtime, responses
 from gateway.demo.plan import Plan, plan_of, words
 from gateway.demo.script import FIELD, HEADER, MODELS, BadScript, Script, script_of
 from gateway.demo.seen import Seen
@@ -28,7 +28,9 @@ _WIRES: dict[str, ModuleType] = {
 """By path; all others write as chat completions do, if only their errors."""
 _SAID = {
     "/v1/completions": "prompt",
-    "/v1/images/generations": "prompt",
+    **dict.fromkeys(("/v1/images/generations", "/v1/images/edits"), "prompt"),
+    **dict.fromkeys(("/v1/audio/transcriptions", "/v1/audio/translations"), "file"),
+    "/v1/images/variations": "image",
     "/v1/messages/batches": "requests",
     **dict.fromkeys(
         ("/v1/responses", "/v1/responses/input_tokens", "/v1/embeddings", "/v1/moderations", "/v1/audio/speech"), "input"
@@ -95,8 +97,9 @@ class Handle:
         self._count += 1
         headers = [(key.lower(), value) for key, value in request.headers.items()]
         seen = Seen(request.method, request.raw_path, headers, await request.read(), _now_s())
+        kind = request.headers.get("content-type", "")
         try:
-            seen.json = orjson.loads(seen.body)
+            seen.json = forms.parse(kind, seen.body) if forms.is_form(kind) else orjson.loads(seen.body)
         except orjson.JSONDecodeError:
             seen.json = None
         self.seen.append(seen)
@@ -106,7 +109,7 @@ class Handle:
         headers = TELLTALES | {"request-id" if wire is anthropic else "x-request-id": request_id}
         body = seen.json
         said = _SAID.get(request.path, "messages")
-        kinds = (list,) if said in ("messages", "requests") else (str, list)
+        kinds = (list,) if said in ("messages", "requests") else (dict,) if said in ("file", "image") else (str, list)
         is_named = request.path in _NAMELESS or (isinstance(body, dict) and isinstance(body.get("model"), str))
         if not (isinstance(body, dict) and is_named and isinstance(body.get(said), kinds)):
             return _refusal(wire, seen, 400, f"The body must be a JSON object with model and {said}.", headers)

@@ -33,7 +33,7 @@ class Field(NamedTuple):
     also: tuple[str, ...] = ()
     """Other fields that ask for the same."""
     include: tuple[str, ...] = ()
-    """Entries of the list `include` that ask for the same, on the responses API."""
+    """Entries of the list `include` that ask for the same, on the responses API and on transcriptions."""
     idle: Any = False
     """The value that says nothing, beside null and what is empty."""
 
@@ -45,7 +45,7 @@ FIELDS: Mapping[str, Field] = {
     "logprobs": Field(
         "log probabilities of what was written, and of what else might have been",
         also=("top_logprobs", "n_probs"),
-        include=("message.output_text.logprobs",),
+        include=("message.output_text.logprobs", "logprobs"),
     ),
     "top_logprobs": Field("log probabilities of what else might have been written", also=("n_probs",)),
     "prompt_logprobs": Field("log probabilities of the input"),

@@ -26,6 +26,7 @@ JUDGED = frozenset(
         *("input", "instructions", "max_output_tokens", "background", "store", "previous_response_id", "conversation"),
         *("n_predict", "prompt_embeds", "ignore_eos", "prompt_logprobs"),
         *("prompt", "suffix", "echo", "logprobs", "min_tokens", "requests", "stream_format", "size", "quality"),
+        *("partial_images", "frame_count", "output_format", "speed", "svg"),
     )
 )
 """Top-level fields that decide something here, or hold what is counted: nothing may look like one and be another."""
@@ -33,14 +34,7 @@ JUDGED = frozenset(
 
 async def read(request: web.BaseRequest, wire: Wire, *, limit_bytes: int, timeout_s: float) -> Ask:
     """Read, parse and judge. Raises Refusal: too_large (413), unsupported_media (415), invalid_request (400, 408)."""
-    headers = request.headers
-    if (encoding := headers.get("Content-Encoding", "identity")).lower() != "identity":
-        raise Refusal(
-            "unsupported_media",
-            f"Compressed request bodies ({encoding[:20]!r}) are not accepted: send the body as plain JSON.",
-            status=415,
-            reason="content_encoding",
-        )
+    check_codings(request, "send the body as plain JSON")
     if (content_type := request.content_type) not in ("application/json", "application/octet-stream"):
         # aiohttp says octet-stream where the header is missing, and SDKs always send it.
         raise Refusal(
@@ -53,13 +47,25 @@ async def read(request: web.BaseRequest, wire: Wire, *, limit_bytes: int, timeou
         raise Refusal(
             "unsupported_media", f"The charset {charset[:20]!r} is not accepted: JSON is UTF-8.", status=415, reason="charset"
         )
-    if headers.get("Transfer-Encoding", "chunked").strip().lower() != "chunked":
-        message = "The transfer coding is not accepted: send the body with a Content-Length, or chunked alone."
-        raise Refusal("invalid_request", message, status=400, reason="transfer_encoding")
     raw = await _body(request, limit_bytes, timeout_s)
     if len(raw) <= OFF_LOOP_BYTES:
         return _judge(raw, wire)
     return await asyncio.to_thread(_judge, raw, wire)
+
+
+def check_codings(request: web.BaseRequest, instead: str) -> None:
+    """Raises Refusal (415, 400) for a body that is compressed, or framed in a way of its own."""
+    headers = request.headers
+    if (encoding := headers.get("Content-Encoding", "identity")).lower() != "identity":
+        raise Refusal(
+            "unsupported_media",
+            f"Compressed request bodies ({encoding[:20]!r}) are not accepted: {instead}.",
+            status=415,
+            reason="content_encoding",
+        )
+    if headers.get("Transfer-Encoding", "chunked").strip().lower() != "chunked":
+        message = "The transfer coding is not accepted: send the body with a Content-Length, or chunked alone."
+        raise Refusal("invalid_request", message, status=400, reason="transfer_encoding")
 
 
 def _judge(raw: bytes, wire: Wire) -> Ask:
@@ -91,13 +97,19 @@ def _canonical_bytes(body: dict[str, Any]) -> int:
     return len(orjson.dumps(body))
 
 
-async def _body(request: web.BaseRequest, limit_bytes: int, timeout_s: float) -> bytes:
-    """The raw body; memory never grows by more than a socket buffer over the limit."""
+def expect(request: web.BaseRequest, limit_bytes: int) -> int | None:
+    """The length that the body is said to have; its sender is told to go on. Raises Refusal (413)."""
     length = request.content_length
     if length is not None and length > limit_bytes:
-        raise _too_large(limit_bytes)
+        raise too_large(limit_bytes)
     if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    return length
+
+
+async def _body(request: web.BaseRequest, limit_bytes: int, timeout_s: float) -> bytes:
+    """The raw body; memory never grows by more than a socket buffer over the limit."""
+    length = expect(request, limit_bytes)
     content = request.content
     if length is not None and content.is_eof():  # it came with its head, as most do
         return content.read_nowait(-1)
@@ -108,7 +120,7 @@ async def _body(request: web.BaseRequest, limit_bytes: int, timeout_s: float) ->
             while block := await content.readany():
                 size += len(block)
                 if size > limit_bytes:
-                    raise _too_large(limit_bytes)
+                    raise too_large(limit_bytes)
                 blocks.append(block)
     except TimeoutError:
         message = f"The request body did not arrive within {timeout_s:g} s."
@@ -116,7 +128,7 @@ async def _body(request: web.BaseRequest, limit_bytes: int, timeout_s: float) ->
     return blocks[0] if len(blocks) == 1 else b"".join(blocks)
 
 
-def _too_large(limit_bytes: int) -> Refusal:
+def too_large(limit_bytes: int) -> Refusal:
     return Refusal(
         "too_large", f"The request body is larger than the allowed {limit_bytes} bytes.", status=413, reason="body_limit"
     )

@@ -89,7 +89,7 @@ def close(hold: Hold, caller: Caller, ask: Ask, outcome: Outcome, family: str, e
     hold.charged = charge(quote, outcome, delivered)
     extent = outcome.extent
     if hold.charged is NOTHING:  # no image was made, nothing was heard
-        extent = quote.extent._replace(audio_seconds=0, images=0)
+        extent = (extent or quote.extent)._replace(audio_seconds=0, images=0)
     hold.close(amounts(quote, hold.charged, extent))
     usage = outcome.usage
     is_final = outcome.ended == "complete" and not outcome.cut and usage is not None and usage.is_complete

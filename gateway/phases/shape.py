@@ -37,6 +37,14 @@ def shape(
     return Outgoing(b"POST", endpoint.path + endpoint.query, headers, orjson.dumps(body))
 
 
+def shape_form(request: web.BaseRequest, endpoint: Endpoint, credentials: Headers, boundary: bytes) -> Outgoing:
+    """What is forwarded for an endpoint whose body is a form; the form itself goes beside it (`gateway.uploads`)."""
+    headers = [item for item in forward_headers(request.raw_headers) if item[0] != b"content-type"]
+    headers.append((b"content-type", b"multipart/form-data; boundary=" + boundary))
+    headers += credentials
+    return Outgoing(b"POST", endpoint.path + endpoint.query, headers, b"")
+
+
 def shape_bare(request: web.BaseRequest, endpoint: Endpoint, credentials: Headers) -> Outgoing:
     """What is forwarded for an endpoint without a body."""
     headers = forward_headers(request.raw_headers)

@@ -106,8 +106,7 @@ class Connection(asyncio.Protocol):
     async def send(self, reply: HttpReply, blocks: AsyncIterator[bytes]) -> None:
         """Write the body of a request that was begun with its head alone, each block once the one before is gone.
 
-        Returns early when an answer that refuses it has begun, or when the request has ended otherwise: the reply tells how.
-        Raises what reading the blocks raises; then the caller closes the reply.
+        Returns early when a refusal has begun, or the request has ended. Raises what reading the blocks raises.
         """
         self._is_sending = True
         async for block in blocks:

@@ -25,6 +25,7 @@ class AnthropicMessages:
     name = "anthropic.messages"
     family = "anthropic"
     answers_bytes = False
+    files: frozenset[str] = frozenset()
     charges_quote = False
 
     def judge(self, body: dict[str, Any]) -> Judged:

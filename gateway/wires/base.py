@@ -182,6 +182,8 @@ class Wire(Protocol):
     family: str
     answers_bytes: bool
     """Answers are no JSON (audio): they pass as they come."""
+    files: frozenset[str]
+    """Names of the parts of a form that are files; empty: bodies are JSON."""
     charges_quote: bool
     """What was quoted is charged when the answer has come: it tells nothing of what the work will take (batches)."""
 

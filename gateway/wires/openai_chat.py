@@ -26,6 +26,7 @@ class OpenAIChat:
     name = "openai.chat"
     family = "openai"
     answers_bytes = False
+    files: frozenset[str] = frozenset()
     charges_quote = False
 
     def judge(self, body: dict[str, Any]) -> Judged:

@@ -27,6 +27,7 @@ class OpenAIResponses:
     name = "openai.responses"
     family = "openai"
     answers_bytes = False
+    files: frozenset[str] = frozenset()
     charges_quote = False
 
     def judge(self, body: dict[str, Any]) -> Judged:

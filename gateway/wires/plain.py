@@ -28,6 +28,7 @@ class Plain:
     name = ""
     family = "openai"
     answers_bytes = False
+    files: frozenset[str] = frozenset()
     charges_quote = False
 
     def rewrite(self, ask: Ask) -> dict[str, Any]:
