@@ -14,31 +14,13 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from gateway.demo import anthropic, completions, forms, openai, others, realtime, responses
+from gateway.demo import anthropic, forms, openai, others, realtime
+from gateway.demo.paths import NAMELESS, SAID, WIRES
 from gateway.demo.plan import Plan, plan_of, words
 from gateway.demo.script import FIELD, HEADER, MODELS, BadScript, Script, script_of
 from gateway.demo.seen import Seen
 
 BODY_BYTES_MAX = 64 << 20
-_WIRES: dict[str, ModuleType] = {
-    **dict.fromkeys(("/v1/messages", "/v1/messages/count_tokens", "/v1/messages/batches"), anthropic),
-    "/v1/responses": responses,
-    "/v1/completions": completions,
-}
-"""By path; all others write as chat completions do, if only their errors."""
-_SAID = {
-    "/v1/completions": "prompt",
-    **dict.fromkeys(("/v1/images/generations", "/v1/images/edits"), "prompt"),
-    **dict.fromkeys(("/v1/audio/transcriptions", "/v1/audio/translations"), "file"),
-    "/v1/images/variations": "image",
-    "/v1/messages/batches": "requests",
-    **dict.fromkeys(
-        ("/v1/responses", "/v1/responses/input_tokens", "/v1/embeddings", "/v1/moderations", "/v1/audio/speech"), "input"
-    ),
-}
-"""By path: the field that must be there; everywhere else it is `messages`."""
-_NAMELESS = ("/v1/moderations", "/v1/messages/batches")
-"""Paths whose bodies need name no model."""
 CREATED = 1_760_000_000
 TELLTALES = {
     "server": "demo",
@@ -82,7 +64,7 @@ class Handle:
         await self.close()
 
     async def _post(self, request: web.Request) -> web.StreamResponse:
-        wire = _WIRES.get(request.path, openai)
+        wire = WIRES.get(request.path, openai)
         seen, request_id = await self._remember(request)
         try:
             response = await self._answer(request, wire, seen, request_id)
@@ -108,9 +90,9 @@ class Handle:
     async def _answer(self, request: web.Request, wire: ModuleType, seen: Seen, request_id: str) -> web.StreamResponse:
         headers = TELLTALES | {"request-id" if wire is anthropic else "x-request-id": request_id}
         body = seen.json
-        said = _SAID.get(request.path, "messages")
+        said = SAID.get(request.path, "messages")
         kinds = (list,) if said in ("messages", "requests") else (dict,) if said in ("file", "image") else (str, list)
-        is_named = request.path in _NAMELESS or (isinstance(body, dict) and isinstance(body.get("model"), str))
+        is_named = request.path in NAMELESS or (isinstance(body, dict) and isinstance(body.get("model"), str))
         if not (isinstance(body, dict) and is_named and isinstance(body.get(said), kinds)):
             return _refusal(wire, seen, 400, f"The body must be a JSON object with model and {said}.", headers)
         if request.path == "/v1/messages" and not isinstance(body.get("max_tokens"), int):
