@@ -4,13 +4,32 @@ from pathlib import Path
 
 from gateway.detectors.features import FEATURES
 from gateway.detectors.lens import Lens
+from gateway.detectors.link_clusters import Cluster
+from gateway.detectors.link_reasons import SENTENCES
+from gateway.detectors.links import Links
 from gateway.detectors.look import look
 from gateway.detectors.past import Past
 from gateway.detectors.profiles import EXPLAINS, judge
-from gateway.detectors.weights import PROFILES, REASONS
+from gateway.detectors.weights import PROFILES
+from gateway.detectors.weights import REASONS as OF_PROFILES
 from gateway.detectors.window import Window
 
 PHRASES = tuple(sorted((Path(__file__).parent / "phrases").glob("*.yaml")))
 """The tripwire lists that come with the gateway, for `policy.read_phrases`."""
 
-__all__ = ["EXPLAINS", "FEATURES", "PHRASES", "PROFILES", "REASONS", "Lens", "Past", "Window", "judge", "look"]
+REASONS = {**OF_PROFILES, **SENTENCES}
+
+__all__ = [
+    "EXPLAINS",
+    "FEATURES",
+    "PHRASES",
+    "PROFILES",
+    "REASONS",
+    "Cluster",
+    "Lens",
+    "Links",
+    "Past",
+    "Window",
+    "judge",
+    "look",
+]

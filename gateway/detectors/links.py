@@ -1,0 +1,254 @@
+"""Which tenants are likely one operator: clusters, found from numbers and keyed fingerprints alone. Pure, bounded.
+
+Nobody is compared with everybody. Whoever has sent half as much again as at its last comparison (or nothing new for a day) is
+compared with at most CANDIDATES_MAX others that an index suggests (`link_index`: templates, rare words, and what is shared
+outright). `link_pairs` weighs a pair by `link_evidence`, `link_graph` makes groups of pairs, `link_clusters` gives them names
+that last and reasons that can be read.
+
+Time is an argument, nothing is drawn by chance, and nothing here raises on what a tenant sends: what is over a bound is
+forgotten. The same calls in the same order give the same clusters. The order of notes between two calls of `clusters` matters
+only where a bound is reached, or who was first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import blake2b
+
+import orjson
+
+from gateway.detectors import link_evidence as evidence
+from gateway.detectors.link_clusters import Cluster, Registry
+from gateway.detectors.link_crowd import Crowd
+from gateway.detectors.link_dump import tenant_in, tenant_out
+from gateway.detectors.link_evidence import View
+from gateway.detectors.link_index import Index
+from gateway.detectors.link_pairs import SEEN_MIN, Scene, compare
+from gateway.detectors.link_strand import DAY_US, Strand
+from gateway.detectors.link_tenant import HABITS_MAX, Edge, Tenant, tally
+from gateway.values import Sighting
+
+VERSION = 1
+TENANTS_MAX = 50_000
+COMPARISONS = 500
+"""Tenants compared in one call of `clusters`, about a millisecond each."""
+GROUP_US = 600_000_000
+"""Groups are made anew no more often: it takes a second or two where ten thousand tenants have links."""
+SURVEY_US = 600_000_000
+SILENT_US = 7 * DAY_US
+"""A tenant that sent nothing for so long is in no cluster."""
+EDGE_US = 4 * DAY_US
+"""An edge that was not found again for so long is none."""
+PROMPT_BYTES_MIN = 24
+"""Shorter slots ("yes", "thank you") are sent by everybody."""
+
+
+class Links:
+    """All tenants, and what links them."""
+
+    def __init__(self, *, tenants_max: int = TENANTS_MAX) -> None:
+        self._tenants_max = tenants_max
+        self._tenants: dict[str, Tenant] = {}
+        """By name, the one that sent least lately first."""
+        self._numbers: dict[int, Tenant] = {}
+        self._next = 0
+        self._crowd = Crowd()
+        self._index = Index()
+        self._registry = Registry()
+        self._waiting: dict[int, None] = {}
+        self._surveyed_us = 0
+        self._grouped_us = 0
+        self._clusters: tuple[Cluster, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self._tenants)
+
+    def note(self, tenant: str, sighting: Sighting, at_us: int) -> None:
+        """One request of a tenant."""
+        known = self._tenants.pop(tenant, None)
+        if known is None:
+            known = self._enter(tenant, at_us)
+        self._tenants[tenant] = known
+        known.noted += 1
+        known.tick(at_us)
+        known.everything.add(sighting.sketch, at_us)
+        if sighting.template:
+            strand, lost = known.strand_of(sighting.template, at_us)
+            if strand is not None:
+                if not strand.seen:
+                    self._index.hold(sighting.template, known)
+                    if lost:
+                        self._index.release(lost, known)
+                strand.add(sighting.sketch, at_us)
+        tally(known.habits, sighting.habits, HABITS_MAX)
+        if sighting.content and sighting.slot_bytes >= PROMPT_BYTES_MIN:
+            self._share("prompts", sighting.content, known)
+        if sighting.signature:
+            self._share("signatures", sighting.signature, known)
+        if known.noted >= known.due or at_us >= known.due_us:
+            self._waiting[known.number] = None
+
+    def facts(self, tenant: str, facts: Mapping[str, str], at_us: int) -> None:
+        """What the operator knows of a tenant: `payment`, `network`, `signup`, each as a text of its own choosing. They replace
+        what was known before; a name that is none of these raises ValueError."""
+        if unknown := sorted(facts.keys() - evidence.FACTS.keys()):
+            raise ValueError(f"{tenant}: no such fact: {', '.join(unknown)} (there are {', '.join(evidence.FACTS)})")
+        known = self._tenants.get(tenant)
+        if known is None:
+            known = self._tenants[tenant] = self._enter(tenant, at_us)
+        self._index.unstate(known)
+        known.facts = {fact: _digest(value) for fact, value in facts.items() if value}
+        self._index.state(known)
+        self._waiting[known.number] = None
+
+    def forget(self, tenant: str) -> None:
+        """As if it had never been."""
+        known = self._tenants.pop(tenant, None)
+        if known is None:
+            return
+        del self._numbers[known.number]
+        self._grouped_us = 0
+        self._waiting.pop(known.number, None)
+        self._index.remove(known)
+        if known.seat is not None:
+            self._crowd.leave(known.seat, known.seat_habits, known.spoken)
+
+    def clusters(self, at_us: int, *, comparisons: int | None = COMPARISONS) -> tuple[Cluster, ...]:
+        """The clusters as they stand, largest first; looked for anew every ten minutes, and the same in between.
+
+        At most `comparisons` tenants that are due are compared before (None: all); the others stay due, and `waiting` tells how
+        many: call it again, at the same time or later.
+        """
+        views: dict[int, View] = {}
+
+        def look(strand: Strand) -> View:
+            found = views.get(id(strand))
+            if found is None:
+                found = views[id(strand)] = evidence.view(strand, self._crowd)
+            return found
+
+        scene = Scene(self._crowd, look, self._index.holders, at_us)
+        due = sorted(list(self._waiting)[:comparisons], key=lambda number: self._numbers[number].place)
+        for number in due:
+            del self._waiting[number]
+            self._speak(self._numbers[number])
+        self._survey(at_us)
+        for number in due:
+            self._index.post(self._numbers[number], look)
+        for number in due:
+            self._compare(self._numbers[number], scene)
+        if not 0 <= at_us - self._grouped_us < GROUP_US:
+            self._grouped_us = at_us
+            self._clusters = self._registry.name(self._edges(at_us), self._numbers, scene)
+        return self._clusters
+
+    def dump(self) -> bytes:
+        """Everything that cannot be worked out again, as JSON: about 1.5 KB a tenant."""
+        return orjson.dumps(
+            {
+                "links": VERSION,
+                "tenants": [tenant_out(tenant) for tenant in self._tenants.values()],
+                "next": self._next,
+                "waiting": list(self._waiting),
+                "sent": {kind: [[key, *entry] for key, entry in sent.items()] for kind, sent in self._index.sent.items()},
+                "clusters": {id_: sorted(members) for id_, members in self._registry.members.items()},
+            }
+        )
+
+    @classmethod
+    def load(cls, data: bytes, *, tenants_max: int = TENANTS_MAX) -> Links:
+        """What `dump` made. Raises ValueError on anything else; an older version's dump is "anything else" too: start anew."""
+        links = cls(tenants_max=tenants_max)
+        try:
+            parsed = orjson.loads(data)
+            if parsed["links"] != VERSION:
+                raise ValueError(f"version {parsed['links']}, not {VERSION}")
+            links._next = int(parsed["next"])
+            for tenant in map(tenant_in, parsed["tenants"][-tenants_max:]):
+                links._tenants[tenant.name] = links._numbers[tenant.number] = tenant
+                links._index.put_back(tenant)
+                links._sit_down(tenant)
+            links._waiting = {int(number): None for number in parsed["waiting"] if number in links._numbers}
+            for kind, sent in links._index.sent.items():
+                sent.update({int(key): (int(a), int(b), int(count)) for key, a, b, count in parsed["sent"][kind]})
+            links._registry.members = {id_: frozenset(names) for id_, names in parsed["clusters"].items()}
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as fault:
+            raise ValueError(f"not a dump of links: {type(fault).__name__}: {fault}") from fault
+        return links
+
+    @property
+    def waiting(self) -> int:
+        """Tenants that are due for a comparison."""
+        return len(self._waiting)
+
+    def _enter(self, name: str, at_us: int) -> Tenant:
+        if len(self._tenants) >= self._tenants_max:
+            self.forget(next(iter(self._tenants)))
+        tenant = Tenant(name, self._next, at_us)
+        tenant.due, tenant.due_us = SEEN_MIN, at_us + DAY_US
+        self._next += 1
+        self._numbers[tenant.number] = tenant
+        return tenant
+
+    def _share(self, kind: str, fingerprint: int, tenant: Tenant) -> None:
+        for number in self._index.earlier(kind, fingerprint, tenant.number):
+            other = self._numbers.get(number)
+            if other is not None:
+                tenant.shares(kind, number, is_theirs=True)
+                other.shares(kind, tenant.number, is_theirs=False)
+
+    def _speak(self, tenant: Tenant) -> None:
+        """Give it its seat in the crowd, or bring what it says there up to date."""
+        habits = tenant.main_habits()
+        if tenant.seat is None and tenant.noted >= SEEN_MIN:
+            tenant.seat = self._crowd.seat(tenant.main_template(), habits, tenant.number, tenant.place)
+            tenant.seat_habits = habits
+        if tenant.seat is not None:
+            words = frozenset(tenant.everything.words)
+            self._crowd.speak(words - tenant.spoken, tenant.spoken - words)
+            tenant.spoken = words
+
+    def _sit_down(self, tenant: Tenant) -> None:
+        """Back in the seat it had when it was dumped."""
+        if tenant.seat is not None and self._crowd.take(tenant.seat, tenant.seat_habits, tenant.number):
+            tenant.spoken = frozenset(tenant.everything.words)
+            self._crowd.speak(tenant.spoken, ())
+
+    def _compare(self, tenant: Tenant, scene: Scene) -> None:
+        tenant.due, tenant.due_us = max(SEEN_MIN, tenant.noted + tenant.noted // 2), scene.now_us + DAY_US
+        if tenant.noted < SEEN_MIN:
+            return
+        edges = []
+        for number in self._index.candidates(tenant):
+            other = self._numbers.get(number)
+            if other is not None and scene.now_us - other.everything.last_us < SILENT_US:
+                edge = compare(tenant, other, scene)
+                if edge is not None:
+                    edges.append(edge)
+        tenant.edges = edges
+
+    def _edges(self, at_us: int) -> list[Edge]:
+        """All that hold now, oldest first."""
+        alive = {n for n, tenant in self._numbers.items() if at_us - tenant.everything.last_us < SILENT_US}
+        edges = [
+            edge
+            for tenant in self._numbers.values()
+            if tenant.edges and tenant.number in alive
+            for edge in tenant.edges
+            if edge.theirs[0] in alive and at_us - edge.at_us < EDGE_US
+        ]
+        return sorted(edges, key=lambda edge: (edge.at_us, edge.mine, edge.theirs))
+
+    def _survey(self, at_us: int) -> None:
+        if 0 <= at_us - self._surveyed_us < SURVEY_US:
+            return
+        self._surveyed_us = at_us
+        speakers = [self._numbers[number] for number in self._crowd.speakers.values()]
+        day = at_us // DAY_US
+        sample = speakers[:: max(1, len(speakers) // 512)]
+        self._crowd.survey((sum(s.everything.rate(day)) for s in speakers), (s.beat_at(at_us) for s in sample))
+        self._crowd.listen([speaker.everything for speaker in sample])
+
+
+def _digest(value: str) -> int:
+    return int.from_bytes(blake2b(value.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
