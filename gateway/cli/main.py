@@ -11,15 +11,18 @@ import sys
 from collections.abc import Sequence
 
 from gateway import __version__
-from gateway.cli import check, demo, evaluate, keys, replay, schema, serve, test, usage, watermark
+from gateway.cli import check, demo, diff, evaluate, explain, init, keys, replay, schema, serve, test, usage, watermark
 from gateway.errors import GaugerError, PolicyErrors, SettingsError
 from gateway.policy.excerpts import report
 
 COMMANDS = (
     serve,
     demo,
+    init,
     check,
+    explain,
     test,
+    diff,
     schema,
     replay,
     keys,
@@ -33,8 +36,11 @@ Gauger stands in front of model servers and holds every request to the budgets o
 
   gauger demo                       see it work: a model server, a store and a gateway on this machine
   gauger serve --upstream URL       run the gateway
+  gauger init DIR                   write a policy directory to begin with
   gauger check DIR                  find what is wrong with a policy directory
+  gauger explain DIR --tenant T ... what holds for a request, and from which line
   gauger test DIR                   run the tests of a policy directory
+  gauger diff OLD NEW               what changes for whom between two policy directories
   gauger schema                     the JSON Schema of policy files, for editors
   gauger replay TRACE               what a policy would have done to traffic that has been
   gauger keys new TENANT            make an API key for a tenant

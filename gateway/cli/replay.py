@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from gateway.cli.console import console
 from gateway.errors import SettingsError
 from gateway.policy.load import load_dir
 from gateway.policy.scalars import NANO_USD
@@ -66,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         sys.stdout.buffer.write(orjson.dumps(as_json(after, before), option=orjson.OPT_INDENT_2) + b"\n")
     else:
-        _print(after, before, Console())
+        _print(after, before, console())
     if page is not None:
         args.html.write_text(page(args.trace.name, after, before), encoding="utf-8")
         print(f"written: {args.html}", file=sys.stderr)
@@ -115,20 +116,18 @@ def _run_all(trace: Path, missing: Missing, policies: Path, jobs: int, what: str
     return tally
 
 
-def _print(after: Tally, before: Tally | None, console: Console) -> None:
+def _print(after: Tally, before: Tally | None, out: Console) -> None:
     span_h = (after.last_us - after.first_us) / 3.6e9
-    console.print(f"{after.requests:,} requests of {len(after.tenants):,} tenants over {span_h:.1f} hours")
+    out.print(f"{after.requests:,} requests of {len(after.tenants):,} tenants over {span_h:.1f} hours")
     if after.unknown:
         total = sum(after.unknown.values())
         names = ", ".join(sorted(after.unknown)[:5])
-        console.print(
-            f"[yellow]{total:,} requests are of {len(after.unknown)} tenants that the policies do not have: {names}[/]"
-        )
+        out.print(f"[yellow]{total:,} requests are of {len(after.unknown)} tenants that the policies do not have: {names}[/]")
     if after.late:
-        console.print(f"[yellow]{after.late:,} lines were far out of order, and count as if they had come later[/]")
-    console.print(_tenants(after, before))
+        out.print(f"[yellow]{after.late:,} lines were far out of order, and count as if they had come later[/]")
+    out.print(_tenants(after, before))
     if any(tenant.budgets for tenant in after.tenants.values()):
-        console.print(_budgets(after, before))
+        out.print(_budgets(after, before))
 
 
 def _tenants(after: Tally, before: Tally | None) -> Table:

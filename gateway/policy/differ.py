@@ -1,0 +1,182 @@
+"""What changes for whom from one policy to another, in words. Pure.
+
+Rule: what is compared is what holds, not how it is written: a plan that now extends another and says the same changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, TypeVar
+
+from gateway.policy.model import Budget, Key, ModelRule, Organisation, Output, Plan, Policy, Tenant
+from gateway.policy.sentences import budget_sentence, declared_sentence, output_words, rule_sentence
+
+Level = TypeVar("Level")
+_Level = Plan | Organisation | Tenant | Key
+
+
+class Change(NamedTuple):
+    """One thing that changes."""
+
+    whose: str
+    """"plan free", "tenant acme", ..."""
+    what: str
+    """A sentence without its subject: "`requests-a-minute` allows more: ..."."""
+    tenants: tuple[str, ...]
+    """Whom it concerns, by the newer policy; of those that go, by the older."""
+
+
+def changes(old: Policy, new: Policy) -> list[Change]:
+    """Everything that changes, from the general to the special."""
+    found: list[Change] = []
+    everybody = tuple(new.tenants)
+    for name, rules in _pairs({rule.match: rule for rule in old.models}, {rule.match: rule for rule in new.models}):
+        found += [Change(f"model rule {name}", what, everybody) for what in _rule(*rules)]
+    if [rule.match for rule in old.models] != [rule.match for rule in new.models]:
+        same = sorted(rule.match for rule in old.models) == sorted(rule.match for rule in new.models)
+        if same:
+            found.append(Change("model rules", "are asked in another order", everybody))
+    for name, organisations in _pairs(old.organisations, new.organisations):
+        who = _of(old, new, lambda tenant, organisation=name: tenant.organisation == organisation)  # type: ignore[misc]
+        found += [Change(f"organisation {name}", what, who) for what in _level(*organisations)]
+    for name, plans in _pairs(old.plans, new.plans):
+        who = _of(old, new, lambda tenant, plan=name: tenant.plan == plan)  # type: ignore[misc]  # bound now
+        found += [Change(f"plan {name}", what, who) for what in _level(*plans)]
+    for name, tenants in _pairs(old.tenants, new.tenants):
+        found += [Change(f"tenant {name}", what, (name,)) for what in _tenant(*tenants)]
+    found += [Change("watch", what, everybody) for what in _watch(old, new)]
+    found += [Change("upstreams", what, everybody) for what in _upstreams(old, new)]
+    return found
+
+
+def _pairs(old: Mapping[str, Level], new: Mapping[str, Level]) -> list[tuple[str, tuple[Level | None, Level | None]]]:
+    return [(name, (old.get(name), new.get(name))) for name in dict.fromkeys([*old, *new])]
+
+
+def _of(old: Policy, new: Policy, is_meant: Callable[[Tenant], bool]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for policy in (new, old) for name, tenant in policy.tenants.items() if is_meant(tenant)))
+
+
+def _rule(old: ModelRule | None, new: ModelRule | None) -> list[str]:
+    if old is None or new is None:
+        return ["is gone"] if new is None else [f"is new: {rule_sentence(new)}"]
+    said = []
+    if rule_sentence(old) != rule_sentence(new):
+        said.append(f"was {rule_sentence(old)}; is {rule_sentence(new)}")
+    return [*said, *_budgets(old.budgets, new.budgets), *_output(old.output, new.output)]
+
+
+def _level(old: _Level | None, new: _Level | None) -> list[str]:
+    if old is None or new is None:
+        return ["is gone"] if new is None else ["is new"]
+    return _common(old, new)
+
+
+def _common(old: _Level, new: _Level) -> list[str]:
+    said = []
+    for word, before, after in (("models", old.models, new.models), ("endpoints", old.endpoints, new.endpoints)):
+        if before != after:
+            said.append(f"`{word}` was {', '.join(before)}; is {', '.join(after)}")
+    if isinstance(old, Plan) and isinstance(new, Plan) and old.counts_cached_input != new.counts_cached_input:
+        said.append(f"input read from a cache {'counts' if new.counts_cached_input else 'no longer counts'}")
+    if old.ladder != new.ladder:
+        said.append(f"`ladder` was {old.ladder or 'not said'}; is {new.ladder or 'not said'}")
+    said += _budgets(old.budgets, new.budgets)
+    said += _output(old.output, new.output)
+    declared, declares = _purposes(old), _purposes(new)
+    said += [f"no longer declares {each}" for each in declared if each not in declares]
+    said += [f"declares {each}" for each in declares if each not in declared]
+    return said
+
+
+def _purposes(level: _Level) -> list[str]:
+    return [] if isinstance(level, Plan) else [declared_sentence(each) for each in level.purposes]
+
+
+def _tenant(old: Tenant | None, new: Tenant | None) -> list[str]:
+    if old is None or new is None:
+        if new is None:
+            return ["is gone: its keys are refused"]
+        return [f"is new, on the plan {new.plan} in the organisation {new.organisation}"]
+    said = []
+    if old.plan != new.plan:
+        said.append(f"moves from the plan {old.plan} to {new.plan}")
+    if old.organisation != new.organisation:
+        said.append(f"moves from the organisation {old.organisation} to {new.organisation}: its counters start anew")
+    said += _common(old, new)
+    before = {key.id: key for key in old.keys}
+    after = {key.id: key for key in new.keys}
+    said += [f"the key {name} is gone: it is refused" for name in before if name not in after]
+    said += [f"the key {name} is new" for name in after if name not in before]
+    for name in [name for name in before if name in after]:
+        if before[name].digest != after[name].digest:
+            said.append(f"the key {name} is another one: the one before is refused")
+        said += [f"the key {name}: {what}" for what in _common(before[name], after[name])]
+    return said
+
+
+def _budgets(old: tuple[Budget, ...], new: tuple[Budget, ...]) -> list[str]:
+    said = []
+    for name, (before, after) in _pairs({each.name: each for each in old}, {each.name: each for each in new}):
+        if before is None or after is None:
+            if after is None:
+                said.append(f"`{name}` is gone: {budget_sentence(before) if before else ''}")
+            else:
+                said.append(f"`{name}` is new: {budget_sentence(after)}")
+            continue
+        if budget_sentence(before) == budget_sentence(after):
+            continue
+        said.append(f"`{name}` {_direction(before, after)}: was {budget_sentence(before)}; is {budget_sentence(after)}")
+    return said
+
+
+def _direction(old: Budget, new: Budget) -> str:
+    if (old.meter, old.kind, old.period_s, old.timezone, old.calendar, old.scope) != (
+        *(new.meter, new.kind, new.period_s, new.timezone, new.calendar, new.scope),
+    ):
+        return "counts anew, in another way"
+    if old.enforce != new.enforce:
+        return "now refuses" if new.enforce else "no longer refuses"
+    if (old.limit, old.burst) == (new.limit, new.burst):
+        return "changes"
+    if new.limit >= old.limit and new.burst >= old.burst:
+        return "allows more, and keeps what was used"
+    if new.limit <= old.limit and new.burst <= old.burst:
+        return "allows less, and keeps what was used"
+    return "changes, and keeps what was used"
+
+
+def _output(old: Output, new: Output) -> list[str]:
+    before, after = output_words(old), output_words(new)
+    return [
+        f"answers: `{word}` was {before.get(word, 'not said')}; is {after.get(word, 'not said')}"
+        for word in dict.fromkeys([*before, *after])
+        if before.get(word) != after.get(word)
+    ]
+
+
+def _watch(old: Policy, new: Policy) -> list[str]:
+    said = []
+    if old.watch.ladder != new.watch.ladder:
+        said.append(f"the ladder of whoever names none was {old.watch.ladder}; is {new.watch.ladder}")
+    for name, (before, after) in _pairs(old.ladders, new.ladders):
+        if before is None or after is None:
+            said.append(f"the ladder {name} is {'gone' if after is None else 'new'}")
+            continue
+        if before.enforce != after.enforce:
+            said.append(f"the ladder {name} now {'does what it says' if after.enforce else 'only says what it would do'}")
+        if before != after:
+            said.append(f"the ladder {name} changes")
+    return said
+
+
+def _upstreams(old: Policy, new: Policy) -> list[str]:
+    said = []
+    pairs = _pairs({each.name: each for each in old.upstreams}, {each.name: each for each in new.upstreams})
+    for name, (before, after) in pairs:
+        if before is None or after is None:
+            said.append(f"{name} is {'gone' if after is None else 'new'}")
+        elif (before.urls, before.models, before.key_env) != (after.urls, after.models, after.key_env):
+            said.append(f"{name}: {', '.join(before.urls)} for {', '.join(before.models)}; is {', '.join(after.urls)} for "
+                        f"{', '.join(after.models)}")  # fmt: skip
+    return said
