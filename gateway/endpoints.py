@@ -2,8 +2,8 @@
 rule or not at all, and a plan must name it too (`Plan.endpoints`).
 
 Not there on purpose: what would show one tenant another's things, because all of them share the operator's account with the
-model server (lists of files, batches, stored answers), and what no budget here counts (uploads, batches, fine-tuning,
-assistants).
+model server (lists of batches and stored answers, files), and what no budget here counts (OpenAI's batches, whose requests
+lie in files; fine-tuning, assistants).
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from typing import Literal, NamedTuple
 from gateway.errors import Refusal
 from gateway.logs import printable
 
-Kind = Literal["wire", "form", "models", "model", "stored", "realtime"]
+Kind = Literal["wire", "form", "models", "model", "stored", "batch", "realtime"]
 """wire: JSON judged by a wire. form: a form with files, judged by a wire. models: the listing. model: one of it. stored: an
-answer that the model server keeps. realtime: a WebSocket session."""
+answer that the model server keeps. batch: many requests in one, made while nobody waits. realtime: a WebSocket
+session."""
 
 
 class Rule(NamedTuple):
@@ -54,6 +55,7 @@ def _form(name: str, wire: str) -> dict[str, Rule]:
     return {"POST": Rule(name, "openai", "form", wire)}
 
 
+_BATCH = Rule("messages/batches", "anthropic", "batch")
 _STORED = Rule("responses/stored", "openai", "stored")
 TABLE: dict[str, dict[str, Rule]] = {
     "/v1/chat/completions": _posts("chat/completions", "openai", "openai.chat"),
@@ -72,6 +74,10 @@ TABLE: dict[str, dict[str, Rule]] = {
     "/v1/images/edits": _form("images/edits", "openai.image_edits"),
     "/v1/images/variations": _form("images/variations", "openai.image_variations"),
     "/v1/messages": _posts("messages", "anthropic", "anthropic.messages"),
+    "/v1/messages/batches": _posts("messages/batches", "anthropic", "anthropic.batches"),
+    "/v1/messages/batches/{id}": {"GET": _BATCH, "DELETE": _BATCH},
+    "/v1/messages/batches/{id}/cancel": {"POST": _BATCH},
+    "/v1/messages/batches/{id}/results": {"GET": _BATCH},
     "/v1/messages/count_tokens": _posts("messages/count_tokens", "anthropic", "anthropic.count"),
     "/v1/realtime": {"GET": Rule("realtime", "openai", "realtime")},
     "/v1/models": {"GET": Rule("models", None, "models")},

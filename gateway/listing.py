@@ -21,7 +21,7 @@ from gateway.endpoints import Endpoint
 from gateway.errors import Refusal, StoreFault, UpstreamFault
 from gateway.house import House
 from gateway.phases import relay
-from gateway.phases.curb import KEEPS_ANSWERS
+from gateway.phases.curb import BATCHES, KEEPS_ANSWERS
 from gateway.phases.record import Entry
 from gateway.phases.shape import shape_bare
 from gateway.policy.resolve import upstream_of
@@ -145,8 +145,9 @@ async def _keeper(item: str, caller: Caller, house: House, param: str | None = N
 
 
 async def note_answer(ask: Ask, answer: bytes, caller: Caller, house: House, *, stored: str | None, upstream: str) -> None:
-    """Remember whose answer this is, where answers are kept, before the client learns its id."""
-    if ask.wire != KEEPS_ANSWERS or stored != OWN or ask.body.get("store") is False:
+    """Remember whose answer or batch this is, where such are kept, before the client learns its id."""
+    is_kept = ask.wire == KEEPS_ANSWERS and stored == OWN and ask.body.get("store") is not False
+    if not is_kept and ask.wire != BATCHES:
         return
     try:
         value = orjson.loads(answer)

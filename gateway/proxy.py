@@ -26,7 +26,7 @@ from typing import NamedTuple
 import structlog
 from aiohttp import web
 
-from gateway import answer, listing, realtime, uploads
+from gateway import answer, batches, listing, realtime, uploads
 from gateway.door import enter
 from gateway.downstream import begin, break_off, client_of, headers, is_event_stream
 from gateway.endpoints import Endpoint, family_of, route
@@ -70,6 +70,8 @@ async def handle(request: web.BaseRequest, house: House) -> web.StreamResponse:
             response = await _serve_form(request, endpoint, caller, policy, house, family, entry)
         elif endpoint.kind == "realtime":
             response = await realtime.serve(request, endpoint, caller, policy, house, family, entry)
+        elif endpoint.kind == "batch":
+            response = await batches.serve(request, endpoint, caller, house, family, entry)
         else:
             response = await listing.serve(request, endpoint, caller, policy, house, family, entry)
         return response
@@ -181,7 +183,7 @@ async def _exchange(outgoing: Outgoing, upstream: Upstream, way: _Way) -> web.St
     whole_bytes = 0
     ended: Ended = "gateway_failed"
     cut: Cut = ""
-    fault_kind = ""
+    fault_kind, is_quoted = "", False
     response: web.StreamResponse | None = None
     try:
         method, target, sent_headers, sent_body = outgoing
@@ -211,8 +213,8 @@ async def _exchange(outgoing: Outgoing, upstream: Upstream, way: _Way) -> web.St
             )
             if reply.status < 300:
                 ended, usage = "complete", wire.usage(body)
-                if wire.charges_quote or ask.body.get("background") is True:
-                    usage = settle.quoted(hold.quote)
+                if is_quoted := wire.charges_quote or ask.body.get("background") is True:
+                    usage = settle.quoted(hold.quote, batches.most_tokens(ask, limit))
                 if limit is not None and (shorter := wire.shorten(body, limit)) is not None:
                     (body, usage), cut = shorter, "limit"
                 if (edits := known.output.edits()) is not None:
@@ -265,7 +267,7 @@ async def _exchange(outgoing: Outgoing, upstream: Upstream, way: _Way) -> web.St
             extent = uploads.came_to(ask, upload, body, reader)
             if not upload.is_sent and ended != "complete":
                 usage = settle.NOTHING  # nobody can have heard or drawn anything yet
-        outcome = Outcome(ended, status, usage, events, content_bytes, fault_kind, cut, extent)
+        outcome = Outcome(ended, status, usage, events, content_bytes, fault_kind, cut, extent, is_quoted)
         settle.close(hold, caller, ask, outcome, family.name, house.estimator)
 
 

@@ -211,6 +211,8 @@ class Outcome(NamedTuple):
     cut: Cut = ""
     extent: Extent | None = None
     """What it came to beside its tokens, where that differs from what was quoted."""
+    is_quoted: bool = False
+    """The usage is no report of the upstream's but what was quoted: it teaches nothing."""
 
 
 class Sighting(NamedTuple):

@@ -77,7 +77,11 @@ def batches(body: dict[str, Any], _words: int) -> Answer:
     counts |= dict.fromkeys(("succeeded", "errored", "canceled", "expired"), 0)
     times = dict.fromkeys(("archived_at", "cancel_initiated_at", "ended_at", "results_url"))
     when = {"created_at": "2026-01-01T00:00:00Z", "expires_at": "2026-01-02T00:00:00Z"}
-    batch = {"id": "msgbatch_demo", "type": "message_batch", "processing_status": "in_progress"}
+    batch = {
+        "id": f"msgbatch_{hashlib.sha256(orjson.dumps(body)).hexdigest()[:24]}",
+        "type": "message_batch",
+        "processing_status": "in_progress",
+    }
     return _json(batch | {"request_counts": counts} | when | times)
 
 

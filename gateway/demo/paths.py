@@ -25,3 +25,12 @@ SAID = {
 """By path: the field that must be there; everywhere else it is `messages`."""
 NAMELESS = ("/v1/moderations", "/v1/messages/batches")
 """Paths whose bodies need name no model."""
+TELLTALES = {
+    "server": "demo",
+    "set-cookie": "upstream=secret",
+    "openai-organization": "org-upstream-secret",
+    "anthropic-organization-id": "org-upstream-secret",
+    "x-ratelimit-remaining-requests": "31337",
+    "anthropic-ratelimit-requests-remaining": "31337",
+}
+"""Headers of the kind a gateway must keep to itself: a test that finds one of these values downstream has found a leak."""

@@ -15,22 +15,14 @@ import orjson
 from aiohttp import web
 
 from gateway.demo import anthropic, forms, openai, others, realtime
-from gateway.demo.paths import NAMELESS, SAID, WIRES
+from gateway.demo.batches import Batches
+from gateway.demo.paths import NAMELESS, SAID, TELLTALES, WIRES
 from gateway.demo.plan import Plan, plan_of, words
 from gateway.demo.script import FIELD, HEADER, MODELS, BadScript, Script, script_of
 from gateway.demo.seen import Seen
 
 BODY_BYTES_MAX = 64 << 20
 CREATED = 1_760_000_000
-TELLTALES = {
-    "server": "demo",
-    "set-cookie": "upstream=secret",
-    "openai-organization": "org-upstream-secret",
-    "anthropic-organization-id": "org-upstream-secret",
-    "x-ratelimit-remaining-requests": "31337",
-    "anthropic-ratelimit-requests-remaining": "31337",
-}
-"""Headers of the kind a gateway must keep to itself: a test that finds one of these values downstream has found a leak."""
 
 
 class Handle:
@@ -44,6 +36,7 @@ class Handle:
         self._go = asyncio.Event()
         self._is_closing = False
         self._count = 0
+        self._batches = Batches()
         self._runner: web.AppRunner | None = None
 
     def release(self) -> None:
@@ -159,6 +152,8 @@ class Handle:
         body = seen.json
         words_in = script.input_tokens if script.input_tokens >= 0 else max(1, words(body))
         parts, kind = others.ANSWERS[request.path](body, words_in)
+        if request.path == "/v1/messages/batches":
+            self._batches.note(parts[0], body["requests"])
         if len(parts) == 1 and script.die_after < 0 and script.stall_after < 0:
             return web.Response(body=parts[0], headers=headers, content_type=kind)
         response = web.StreamResponse(headers=headers | {"content-type": kind})
@@ -216,6 +211,12 @@ class Handle:
         async for message in ws:
             await session.take(message.data)
 
+    async def _batch(self, request: web.Request) -> web.Response:
+        seen, request_id = await self._remember(request)
+        seen.end("complete", _now_s())
+        status, body, kind = self._batches.answer(request.method, request.path, self.base_url, request_id)
+        return web.Response(status=status, body=body, headers=TELLTALES | {"request-id": request_id}, content_type=kind)
+
     async def _models(self, request: web.Request) -> web.Response:
         seen, request_id = await self._remember(request)
         seen.end("complete", _now_s())
@@ -254,6 +255,7 @@ async def start(host: str = "127.0.0.1", port: int = 0, *, remember: int = 10_00
             web.post("/v1/messages", handle._post),
             web.post("/v1/completions", handle._post),
             *(web.post(path, handle._post) for path in others.ANSWERS),
+            *(web.route("*", f"/v1/messages/batches/{{id}}{tail}", handle._batch) for tail in ("", "/cancel", "/results")),
             web.get("/v1/models", handle._models),
             web.get("/v1/realtime", handle._realtime),
             web.get("/_seen", handle._list_seen),

@@ -6,11 +6,11 @@ or lowers is told in headers of the answer (`notes`).
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gateway.errors import Refusal
 from gateway.output.clamp import limit_of
-from gateway.output.fields import FieldRefused, keep_stored, prepare
+from gateway.output.fields import FieldRefused, Prepared, keep_stored, prepare
 from gateway.policy.model import Output
 from gateway.values import Ask
 from gateway.wires.base import Wire
@@ -28,10 +28,14 @@ class Curbed(NamedTuple):
     """Fields that were taken out."""
 
 
+BATCHES = "anthropic.batches"
+"""The wire whose bodies hold many requests."""
+
+
 def curb(ask: Ask, wire: Wire, output: Output, model_tokens_max: int) -> Curbed:
     """Apply what `output` says to a request. Raises Refusal (invalid_request, 400)."""
     try:
-        prepared = prepare(ask.body, output)
+        prepared = prepare(ask.body, output) if ask.wire != BATCHES else _prepare_each(ask.body, output)
         body = keep_stored(prepared.body, output) if ask.wire == KEEPS_ANSWERS else prepared.body
     except FieldRefused as refused:
         raise Refusal(
@@ -48,8 +52,29 @@ def curb(ask: Ask, wire: Wire, output: Output, model_tokens_max: int) -> Curbed:
     return Curbed(ask, limit_of(ask.output_tokens_max, model_tokens_max, output), prepared.dropped)
 
 
+def _prepare_each(body: dict[str, Any], output: Output) -> Prepared:
+    """As `prepare`, in each request of a batch. Raises FieldRefused, and where answers are edited: results come without us."""
+    if output.filters or output.reasoning in ("blank", "shorten"):
+        raise FieldRefused("requests", "batches are not possible here: answers are edited for you, and a batch's cannot be")
+    dropped: dict[str, None] = {}
+    requests = []
+    for index, request in enumerate(body["requests"]):
+        try:
+            prepared = prepare(request["params"], output)
+        except FieldRefused as refused:
+            path = f"requests[{index}].params.{refused.param}"
+            raise FieldRefused(path, f"requests[{index}]: {refused.message}") from None
+        dropped |= dict.fromkeys(prepared.dropped)
+        requests.append(request if prepared.body is request["params"] else {**request, "params": prepared.body})
+    is_changed = any(after is not before for after, before in zip(requests, body["requests"]))
+    return Prepared({**body, "requests": requests} if is_changed else body, tuple(dropped))
+
+
 def at_model(ask: Ask, model: str) -> Ask:
     """The same ask of another model: a budget that was in its way downgrades it."""
+    if ask.wire == BATCHES:
+        requests = [{**request, "params": {**request["params"], "model": model}} for request in ask.body["requests"]]
+        return ask._replace(model=model, body={**ask.body, "requests": requests})
     return ask._replace(model=model, body={**ask.body, "model": model})
 
 

@@ -74,9 +74,11 @@ def told(hold: Hold, ask: Ask, reader: Followed, family: str, estimator: Estimat
     return partial(hold.quote, reader.usage, delivered)
 
 
-def quoted(quote: Quote) -> Usage:
-    """The whole worst case, for what is charged when it is submitted."""
-    return Usage(quote.input_tokens, 0, 0, quote.output_tokens, is_complete=True)
+def quoted(quote: Quote, most_tokens: int | None) -> Usage:
+    """The worst case, for what is charged when it is submitted. `most_tokens`: output that can come in all, where that is known
+    to be less than was held."""
+    output_tokens = quote.output_tokens if most_tokens is None else min(quote.output_tokens, most_tokens)
+    return Usage(quote.input_tokens, 0, 0, output_tokens, is_complete=True)
 
 
 def close(hold: Hold, caller: Caller, ask: Ask, outcome: Outcome, family: str, estimator: Estimator) -> None:
@@ -92,7 +94,9 @@ def close(hold: Hold, caller: Caller, ask: Ask, outcome: Outcome, family: str, e
         extent = (extent or quote.extent)._replace(audio_seconds=0, images=0)
     hold.close(amounts(quote, hold.charged, extent))
     usage = outcome.usage
-    is_final = outcome.ended == "complete" and not outcome.cut and usage is not None and usage.is_complete
+    is_final = (
+        outcome.ended == "complete" and not (outcome.cut or outcome.is_quoted) and usage is not None and usage.is_complete
+    )
     if is_final and usage is not None and usage.input_tokens and estimator.wants(caller.tenant, ask.model):
         estimator.learn_input(ask.model, ask.text_bytes, ask.media_tokens, usage.input_tokens, tenant=caller.tenant)
         estimator.learn_output(caller.tenant, ask.model, -(-usage.output_tokens // ask.choices))

@@ -24,6 +24,8 @@ class AnthropicBatches(Plain):
     name = "anthropic.batches"
     family = "anthropic"
     charges_quote = True
+    many = "requests"
+    """Where the requests are; each has its body under `params`."""
 
     def judge(self, body: dict[str, Any]) -> Judged:
         """Read what the gateway judges in every request; what it does not name is the upstream's to judge. Raises BadField."""
@@ -56,9 +58,18 @@ class AnthropicBatches(Plain):
         return {**body, "requests": requests}
 
 
-def asked_tokens(body: dict[str, Any]) -> int:
-    """Output tokens that the requests of a judged body ask for, together."""
-    return sum(request["params"]["max_tokens"] for request in body["requests"])
+def asked_tokens(body: dict[str, Any], limit: int | None = None) -> int:
+    """Output tokens that the requests of a judged body ask for together, each at most `limit`."""
+    asked = (request["params"]["max_tokens"] for request in body["requests"])
+    return sum(asked) if limit is None else sum(min(each, limit) for each in asked)
+
+
+def moved(body: dict[str, Any]) -> dict[str, Any]:
+    """An answer about a batch, whose results are to be had from where the batch was asked for: SDKs follow the URL in it, and
+    would take the tenant's key to the model server. A path is enough: they put their own base before it."""
+    if body.get("results_url") is None or type(body.get("id")) is not str:
+        return body
+    return {**body, "results_url": f"/v1/messages/batches/{body['id']}/results"}
 
 
 def _judge(request: Any, path: str) -> Judged:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gateway.demo import others
 from gateway.values import Ask, Extent, Usage
 from gateway.wires import FAMILIES, WIRES
-from gateway.wires.anthropic_batches import REQUESTS_MAX, asked_tokens
+from gateway.wires.anthropic_batches import REQUESTS_MAX, asked_tokens, moved
 from gateway.wires.base import BadField, Judged
 from gateway.wires.openai_images import EVENT_BYTES_MAX, OUTPUT_TOKENS_MAX
 from gateway.wires.openai_speech import seconds
@@ -194,6 +194,7 @@ def test_a_batch_never_asks_for_more_than_its_quote(bounds, limit):
     read = BATCHES.judge(body)
     assert asked_tokens(body) <= read.output_tokens_max * read.choices
     assert asked_tokens(BATCHES.clamp(body, limit)) <= limit * read.choices
+    assert asked_tokens(BATCHES.clamp(body, limit)) == asked_tokens(body, limit)
 
 
 def test_usage_of_whole_images():
@@ -243,3 +244,19 @@ def test_a_streamed_image_may_be_large():
     assert b"".join(reader.feed(block) for _ in range(EVENT_BYTES_MAX >> 20)) == b""
     with pytest.raises(EventTooLong):
         reader.feed(block)
+
+
+@pytest.mark.parametrize(
+    ("answer", "url"),
+    [
+        (
+            {"id": "b_1", "results_url": "https://models.test/v1/messages/batches/b_1/results"},
+            "/v1/messages/batches/b_1/results",
+        ),
+        ({"id": "b_1", "results_url": None}, None),
+        ({"id": 7, "results_url": 7}, 7),
+    ],
+)
+def test_results_are_asked_for_here(answer, url):
+    """A tenant's SDK follows the URL with the tenant's key: it must not lead to the model server."""
+    assert moved(answer)["results_url"] == url
