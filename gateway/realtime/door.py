@@ -25,7 +25,8 @@ from gateway.house import House
 from gateway.phases import admit
 from gateway.phases.record import Entry
 from gateway.realtime.rules import check_output
-from gateway.realtime.session import CLOSE_S, Session, Way
+from gateway.realtime.session import CLOSE_S, Session
+from gateway.realtime.upward import Way
 from gateway.snapshot import Snapshot
 from gateway.upstream.fleet import Pool, Route
 from gateway.upstream.headers import forward_headers, return_headers

@@ -7,19 +7,7 @@ Invariants, whatever happens:
 3. the client learns why in its own protocol: an error event, then a close frame;
 4. a client that leaves closes the upstream's session at once, and an upstream that ends closes the client's with its own code.
 
-How a session ends:
-
-====================================  =====  ==============================
-the client closes                     its own
-the upstream closes                   the upstream's code and reason
-the upstream breaks off, or sends     1011   `server_error`
-what is no event
-a budget is spent for a long time     1008   `insufficient_quota`
-the policy lets the caller no more    1008   `invalid_api_key`, ..
-the gateway's total_timeout           1001   `session_expired`
-the gateway stops                     1001   once what runs is done, and in the drain time
-====================================  =====  ==============================
-
+How a session ends, and with what close frame, is in `ends`.
 Nothing is queued here: each direction has one event in hand, and waits until the other side has taken it.
 """
 
@@ -29,7 +17,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from random import getrandbits
-from typing import Any, NamedTuple
+from typing import Any
 
 import aiohttp
 import orjson
@@ -38,55 +26,26 @@ from aiohttp import web
 
 from gateway import answer
 from gateway.errors import Refusal, StoreFault, UpstreamFault
-from gateway.house import House
-from gateway.output.clamp import limit_of
-from gateway.output.fields import FieldRefused, prepare
-from gateway.phases.record import Entry
+from gateway.output.fields import FieldRefused
+from gateway.realtime.ends import End, close_reason, ended_by, expired, refusal_of, spent_by
 from gateway.realtime.responses import Responses, Running
 from gateway.realtime.rules import Rules
+from gateway.realtime.upward import Upward, Way
 from gateway.snapshot import Snapshot
-from gateway.upstream.websocket import Closed, Socket
-from gateway.values import Ask, Caller, Cut, Ended, Outcome
+from gateway.upstream.websocket import Closed
+from gateway.values import Outcome
 from gateway.wires import openai_realtime as wire
-from gateway.wires.base import BadField, Family
+from gateway.wires.base import BadField
 from gateway.wires.lenient import dumps, loads
 from gateway.wires.openai_realtime import BadEvent, Said
 from gateway.wires.openai_realtime_talk import Talk
 
 log = structlog.get_logger()
 
-_TELLABLE = frozenset((1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014))
-"""Codes that a close frame may carry (RFC 6455 section 7.4), beside 3000 to 4999."""
-_REASON_BYTES_MAX = 123
 CLOSE_S = 5.0
 """For the client's own close frame, which answers ours."""
 CLOSE_AT_STOP_S = 0.2
 """aiohttp reads nothing of its clients any more then; ours has been written by that time."""
-
-
-class Way(NamedTuple):
-    """What a session is made of."""
-
-    client: web.WebSocketResponse
-    upstream: Socket
-    caller: Caller
-    ask: Ask
-    family: Family
-    house: House
-    entry: Entry
-    is_preview: bool
-    """It speaks the preview's format."""
-
-
-class End(NamedTuple):
-    """Why a session ends, and with what close frame."""
-
-    ended: Ended
-    code: int
-    reason: str = ""
-    refusal: Refusal | None = None
-    """What the client is told first."""
-    cut: Cut = ""
 
 
 class Session:
@@ -98,8 +57,7 @@ class Session:
         self._responses = Responses(
             way.entry, way.ask, way.caller, rules, way.house, way.family.name, self._talk
         )  # fmt: skip
-        self._bound: int | None = None
-        """Output tokens that the session allows a response, as the client has set it."""
+        self._up = Upward(way, self._talk, rules, self._responses)
         self._last: End | None = None
         self._ending = asyncio.Event()
         """It ends as soon as no response is under way; `_last` says how."""
@@ -147,7 +105,6 @@ class Session:
         """Say why, and close both sides: the upstream first, for it works."""
         await asyncio.gather(*ways, return_exceptions=True)
         way = self._way
-        code = end.code if end.code in _TELLABLE or 3000 <= end.code < 5000 else 1000
         with suppress(Exception):  # it may be gone already, in any state
             await way.upstream.close(1000 if end.refusal is None else 1001)
         if self._request.transport is None:
@@ -158,7 +115,7 @@ class Session:
                 await self._tell_refusal(end.refusal, None)
             if not way.client.closed:
                 async with asyncio.timeout(wait_s):
-                    await way.client.close(code=code, message=_short(end.reason))
+                    await way.client.close(code=end.close_code, message=close_reason(end.reason))
 
     async def _guarded(self, one: Callable[[], Awaitable[End]]) -> End:
         """An end, whatever becomes of one of the ways."""
@@ -180,9 +137,7 @@ class Session:
     async def _expire(self) -> End:
         limit_s = self._way.house.settings.total_timeout
         await asyncio.sleep(limit_s)
-        message = f"Your session hit the maximum duration of {limit_s / 60:g} minutes."
-        refusal = Refusal("invalid_request", message, status=408, code="session_expired", reason="session_expired")
-        return End("cut", 1001, message, refusal, "limit")
+        return expired(limit_s)
 
     async def _stop(self) -> End:
         await self._way.house.stopping.wait()
@@ -219,92 +174,12 @@ class Session:
         said: Said | None = None
         try:
             said = wire.read(raw)
-            if said.kind == "response.create":
-                await self._create(said)
-            elif said.kind == "session.update":
-                await self._update(said)
-            elif said.kind == "transcription_session.update":
-                raise BadEvent(
-                    "invalid_event", "Transcription sessions are not possible here.", param="type", event_id=said.event_id
-                )
-            else:
-                await self._forward(said.kind, said.event)
+            await self._up.take(said, self._last)
             return
-        except BadEvent as bad:
-            refusal = Refusal("invalid_request", bad.message, status=400, param=bad.param, code=bad.code, reason="bad_event")
-            event_id = bad.event_id
-        except (BadField, FieldRefused) as bad:
-            code = "invalid_value" if isinstance(bad, BadField) else "field_not_allowed"
-            refusal = Refusal("invalid_request", bad.message, status=400, param=bad.param, code=code, reason="bad_event")
-            event_id = None if said is None else said.event_id
-        except StoreFault as fault:
-            refusal = answer.refusal_without_store(fault)
-            event_id = None if said is None else said.event_id
-        except Refusal as refused:
-            refusal = refused.with_traceback(None)
-            event_id = None if said is None else said.event_id
+        except (BadEvent, BadField, FieldRefused, StoreFault, Refusal) as declined:
+            event_id = declined.event_id if isinstance(declined, BadEvent) else None if said is None else said.event_id
+            refusal = refusal_of(declined)
         await self._refuse(refusal, event_id)
-
-    async def _create(self, said: Said) -> None:
-        """`response.create`: held first. Raises what `_take` answers."""
-        if self._last is not None:
-            raise Refusal("overloaded", self._last.reason or "This session is ending.", status=503, side="gateway",
-                          reason="session_ending")  # fmt: skip
-        response = wire.body_of(said, "response")
-        response = self._prepared(response, "response")
-        bound = wire.bound(response, "response")
-        if bound is None and all(response.get(name) is None for name in wire.BOUNDS):
-            bound = self._bound
-        is_own_id = said.event_id is None
-        event_id = said.event_id or f"event_gauger{getrandbits(64):016x}"
-        running = await self._responses.ask(response, bound, event_id, is_own_id=is_own_id)
-        limit = running.limit
-        if limit is not None:
-            response = wire.clamp(response, limit, is_preview=self._way.is_preview)
-        self._way.entry.limit = limit if limit is not None else self._way.entry.limit
-        event = {**said.event, "event_id": event_id}
-        if response or "response" in event:
-            event["response"] = response
-        await self._forward(said.kind, event)
-
-    async def _update(self, said: Said) -> None:
-        """`session.update`: bounded as the policy says. Raises what `_take` answers."""
-        session = wire.body_of(said, "session")
-        if session.get("type") not in (None, "realtime"):
-            raise BadEvent("invalid_event", "session.type: only 'realtime' is possible here.", param="session.type",
-                           event_id=said.event_id)  # fmt: skip
-        if session.get("model") not in (None, self._way.ask.model):
-            raise BadEvent("invalid_event", "session.model: cannot be changed while a session is open.", param="session.model",
-                           event_id=said.event_id)  # fmt: skip
-        session = self._prepared(session, "session")
-        effective = self._rules.known.effective
-        is_set = any(session.get(name) is not None for name in wire.BOUNDS)
-        bound = wire.bound(session, "session") if is_set else self._bound
-        limit = limit_of(bound, effective.rule.max_output_tokens, effective.output)
-        if limit is not None:
-            session, bound = wire.clamp(session, limit, is_preview=self._way.is_preview), limit
-        self._bound = bound
-        await self._forward(said.kind, {**said.event, "session": session})
-
-    def _prepared(self, body: dict[str, Any], where: str) -> dict[str, Any]:
-        """What the policy leaves of a session's or a response's fields. Raises FieldRefused."""
-        try:
-            prepared = prepare(body, self._rules.known.effective.output)
-        except FieldRefused as refused:
-            raise FieldRefused(f"{where}.{refused.param}", refused.message) from None
-        entry = self._way.entry
-        entry.dropped += tuple(name for name in prepared.dropped if name not in entry.dropped)
-        return prepared.body
-
-    async def _forward(self, kind: str, event: dict[str, Any]) -> None:
-        self._talk.client(kind, event)
-        await self._send(orjson.dumps(event))
-
-    async def _send(self, text: bytes) -> None:
-        try:
-            await self._way.upstream.send(text)
-        except ConnectionError:
-            await asyncio.get_running_loop().create_future()  # the other direction knows how it ended
 
     # Down
 
@@ -312,7 +187,7 @@ class Session:
         while True:
             got = await self._way.upstream.receive()
             if isinstance(got, Closed):
-                return _ended_by(got)
+                return ended_by(got)
             event = loads(got)
             kind = None if event is None else event.get("type")
             if event is None or type(kind) is not str:
@@ -351,9 +226,9 @@ class Session:
     async def _began(self, response_id: str) -> None:
         """A response has begun; one of the server's own that does not fit a budget is cancelled at once."""
         output = self._rules.known.effective.output
-        is_told = self._bound is not None and (output.max_tokens is None or self._bound <= output.max_tokens)
+        is_told = self._up.bound is not None and (output.max_tokens is None or self._up.bound <= output.max_tokens)
         try:
-            refusal = await self._responses.created(response_id, self._bound, is_told=is_told)
+            refusal = await self._responses.created(response_id, self._up.bound, is_told=is_told)
         except StoreFault as fault:
             self._responses.refused(response_id)
             refusal = answer.refusal_without_store(fault)
@@ -386,10 +261,8 @@ class Session:
     async def _refuse(self, refusal: Refusal, event_id: str | None) -> None:
         """Tell it. Where waiting is useless (a budget is spent for long, the caller may not go on), the session ends by it."""
         await self._tell_refusal(refusal, event_id)
-        wait_ms = refusal.retry_after_ms
-        is_spent = refusal.kind == "quota" and wait_ms is not None and wait_ms > answer.SHORT_WAIT_MS
-        if self._last is None and (is_spent or refusal.kind in ("authentication", "permission")):
-            self._last = End("cut", 1008, refusal.message, cut="budget" if is_spent else "")
+        if self._last is None and (end := spent_by(refusal)) is not None:
+            self._last = end
             self._ending.set()
 
     async def _tell_refusal(self, refusal: Refusal, event_id: str | None) -> None:
@@ -407,17 +280,3 @@ class Session:
             raise ConnectionResetError("the client reads nothing") from None
         except RuntimeError as error:  # aiohttp's word for a session that is closed
             raise ConnectionResetError(str(error)) from None
-
-
-def _ended_by(closed: Closed) -> End:
-    """How a session ends that the upstream has closed. Raises UpstreamFault where it just broke off."""
-    if closed.code in (1000, 1001, 1005):
-        return End("complete", 1000 if closed.code == 1005 else closed.code, closed.reason)
-    if closed.code in _TELLABLE or 3000 <= closed.code < 5000:
-        return End("upstream_died", closed.code, closed.reason)
-    raise UpstreamFault("broken", "the upstream broke off the session", reached=True)
-
-
-def _short(reason: str) -> bytes:
-    """A close frame's reason: whole characters, 123 bytes at most."""
-    return reason.encode("utf-8", "replace")[:_REASON_BYTES_MAX].decode("utf-8", "ignore").encode()
