@@ -10,6 +10,7 @@ from __future__ import annotations
 import http.client
 import io
 import json
+import socket
 import wave
 from collections.abc import Iterator
 from hashlib import sha256
@@ -286,6 +287,39 @@ def test_a_client_that_leaves_while_it_sends(gateway: Gateway, model: ModelServe
     assert gateway.records()[-1]["tenant"] == "left"
     assert len(model.seen) == asked
     assert used(gateway, "left") == {}
+
+
+def test_a_client_that_leaves_while_it_is_sent_on() -> None:
+    """The bytes that were sent are charged, and no seconds: nobody has heard the recording. The model server sees the end."""
+    with socket.create_server(("127.0.0.1", 0)) as deaf, policies_of(policy()) as path, temporary_dir() as data:
+        running = Gateway(path, f"http://127.0.0.1:{deaf.getsockname()[1]}", data, wait=False)
+        try:
+            eventually(lambda: b'"serving"' in running.log_path.read_bytes())
+            line = http.client.HTTPConnection("127.0.0.1", running.port, timeout=20)
+            body = form(MODEL, ('name="file"; filename="a.wav"', wav(100, rate=200_000)))
+            kind = "multipart/form-data; boundary=x"
+            line.request("POST", TRANSCRIBE, body, {"Authorization": f"Bearer {key('left')}", "Content-Type": kind})
+            served, _ = deaf.accept()
+            with served:
+                served.settimeout(20)
+                assert served.recv(65_536)
+                eventually(lambda: used(running, "left").get("bytes") or running.usage("left")["bytes"]["held"])
+                line.close()
+                eventually(lambda: bool(running.records()))
+                while True:
+                    try:
+                        if not served.recv(1 << 20):
+                            break
+                    except ConnectionError:
+                        break
+            record = running.records()[-1]
+            assert (record["ended"], record["status"]) == ("client_left", 0)
+            eventually(lambda: running.usage("left")["seconds"]["held"] == 0)
+            spent = used(running, "left")
+            assert (spent["requests"], spent.get("seconds", 0)) == (1, 0)
+            assert 0 < spent["bytes"] < len(body)
+        finally:
+            running.close()
 
 
 def test_upstream_dies(gateway: Gateway) -> None:
