@@ -57,12 +57,23 @@ def internal() -> Refusal:
     return Refusal("internal", "The gateway failed on this request.", status=500, side="gateway", reason="internal")
 
 
-def refuse(refusal: Refusal, family: Family, request_id: str, *, limits: Sequence[Limit] = (), now_s: float = 0.0) -> Whole:
-    """The whole HTTP answer to a refused request."""
+def refuse(
+    refusal: Refusal,
+    family: Family,
+    request_id: str,
+    *,
+    limits: Sequence[Limit] = (),
+    now_s: float = 0.0,
+    notes: Sequence[tuple[str, str]] = (),
+) -> Whole:
+    """The whole HTTP answer to a refused request. `notes`: headers that its answer would have had too."""
     headers = family.limit_headers(limits, now_s=now_s) if limits else []
     headers.append(("Content-Type", "application/json"))
     headers.append((family.request_id_header, request_id))
     headers.append(("x-gauger-refused-by", refusal.side))
+    headers += notes
+    if refusal.problem:
+        headers.append(("x-gauger-problem", refusal.problem))
     status = family.status(refusal)
     if status == 429 or status >= 500:
         _add_retry(headers, refusal)

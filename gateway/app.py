@@ -22,6 +22,7 @@ from gateway.admin import server as admin_server
 from gateway.admin import state as admin_state
 from gateway.background import Tasks
 from gateway.budgets.estimate import Estimator
+from gateway.detectors import Lens
 from gateway.door import Door
 from gateway.errors import SettingsError, StoreFault
 from gateway.explained import Explained
@@ -39,12 +40,15 @@ from gateway.store.address import parse_url
 from gateway.store.local import LocalLedger
 from gateway.store.owners import Owners
 from gateway.store.redis import RedisLedger
+from gateway.store.watch import WatchStore
 from gateway.tally import Tally
 from gateway.upstream.base import Timeouts
 from gateway.upstream.fleet import Fleet, Pool, Route, Server, Wanted
 from gateway.upstream.pool import HttpUpstream
 from gateway.upstream.websocket import WebSockets
 from gateway.waiting import Waiting
+from gateway.watch.compose import child_of, lens_of
+from gateway.watch.watcher import Watcher
 
 log = structlog.get_logger()
 
@@ -101,8 +105,15 @@ async def serve(settings: Settings, environ: Mapping[str, str], *, on_ready: Cal
     fleet = open_fleet(settings, environ)
 
     def adopt(policy: Policy) -> None:
+        lens = lens_of(policy, settings.policies, key_secret)  # whatever can fail comes first
         fleet.adopt(wanted_pools(policy, environ))
         policies.swap(policy)
+        lenses[:] = [lens]
+        if watchers:
+            watchers[0].lens = lens
+
+    lenses: list[Lens] = []
+    watchers: list[Watcher] = []
 
     adopt(policies.snapshot().policy)
     source = Source(settings.policies, policies.snapshot().policy, adopt=adopt)
@@ -121,6 +132,11 @@ async def serve(settings: Settings, environ: Mapping[str, str], *, on_ready: Cal
             renew_every_s=settings.renew_every,
         )
         waiting, estimator = Waiting(holds), Estimator()
+        if settings.watch == "on":
+            store = WatchStore(ledger.connection, entries_max=settings.sightings)
+            watchers.append(Watcher(store, lenses[0], now_us=ledger.server_now_us))
+        watcher = watchers[0] if watchers else None
+        analyst = child_of(settings, environ, ledger, write=lines.write) if watcher is not None else None
         house = House(
             settings=settings,
             secret=key_secret,
@@ -135,6 +151,7 @@ async def serve(settings: Settings, environ: Mapping[str, str], *, on_ready: Cal
             estimator=estimator,
             tally=Tally(),
             explained=Explained(),
+            watcher=watcher,
             tasks=tasks,
             stopping=stopping,
             store_now_us=ledger.server_now_us,
@@ -149,6 +166,8 @@ async def serve(settings: Settings, environ: Mapping[str, str], *, on_ready: Cal
             tasks.spawn(lines.run(), name="log"),
             tasks.spawn(source.watch(), name="policy"),
             tasks.spawn(fleet.tidy(), name="fleet"),
+            *([tasks.spawn(watcher.run(), name="watch")] if watcher is not None else []),
+            *([tasks.spawn(analyst.run(), name="analyst")] if analyst is not None else []),
         ]
         asyncio.get_running_loop().add_signal_handler(
             signal.SIGHUP, lambda: tasks.spawn(source.reload("signal"), name="policy")
@@ -166,6 +185,10 @@ async def serve(settings: Settings, environ: Mapping[str, str], *, on_ready: Cal
             await admin.cleanup()
         for task in beside:
             task.cancel()
+        if watcher is not None:
+            await watcher.close()
+        if analyst is not None:
+            await analyst.close()
         with suppress(StoreFault):
             await ledger.ping()  # replies come in order: once this one is here, every settlement's is
         lost = await tasks.drain(settings.drain)

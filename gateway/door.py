@@ -15,7 +15,7 @@ from gateway.holds import Holds
 from gateway.phases import admit
 from gateway.phases.curb import at_model, curb
 from gateway.snapshot import Admission, Snapshot
-from gateway.values import Ask, Caller
+from gateway.values import Ask, Caller, Verdict
 from gateway.waiting import Waiting
 from gateway.wires.base import Wire
 
@@ -54,12 +54,14 @@ async def enter(
     request_id: str,
     *,
     check: Callable[[Ask], Awaitable[None]] | None = None,
+    verdict: Verdict | None = None,
 ) -> Entered:
     """Hold a request's budgets: its own model's, or those of the models that its budgets downgrade it to, each tried once.
 
-    `check`: awaited with what is left of the ask, before anything is held. Raises Refusal, StoreFault and what `check` raises.
+    `verdict`: what the watch takes away. `check`: awaited with what is left of the ask, before anything is held.
+    Raises Refusal, StoreFault and what `check` raises.
     """
-    known = admit.admission(caller, ask.model, endpoint, policy, door.store_now_us())
+    known = admit.admission(caller, ask.model, endpoint, policy, door.store_now_us(), verdict)
     tried = {ask.model}
     downgraded_to = ""
     while True:
@@ -73,7 +75,7 @@ async def enter(
         if not held.downgrade_to or held.downgrade_to in tried:
             return entered
         try:
-            known = admit.admission(caller, held.downgrade_to, endpoint, policy, door.store_now_us())
+            known = admit.admission(caller, held.downgrade_to, endpoint, policy, door.store_now_us(), verdict)
         except Refusal:  # the tenant may not have that model: then this is a refusal like any other
             return entered
         downgraded_to = held.downgrade_to

@@ -19,6 +19,9 @@ from typing import NamedTuple
 
 from gateway.values import Side
 
+ABNORMAL_USAGE = "https://iana.org/assignments/http-problem-types#abnormal-usage-detected"
+"""The problem type of draft-ietf-httpapi-ratelimit-headers for what the watch refuses."""
+
 
 class GaugerError(Exception):
     """Root of everything the gateway raises on purpose."""
@@ -46,6 +49,7 @@ class Refusal(GaugerError):
         retry_after_ms: int | None = None,
         meter: str | None = None,
         reason: str = "",
+        problem: str = "",
     ) -> None:
         super().__init__(message)
         self.kind = kind
@@ -60,6 +64,8 @@ class Refusal(GaugerError):
         """The meter of the budget that refused, for rate_limit and quota."""
         self.reason = reason
         """A short machine word for the record, such as "budget:ten-a-minute"."""
+        self.problem = problem
+        """The URI of a registered problem type (RFC 9457) that this is of; "": none."""
 
 
 class UpstreamFault(GaugerError):

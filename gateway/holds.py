@@ -52,6 +52,8 @@ class Hold:
     """What came of the request, once it has ended."""
     charged: Usage | None = None
     """What was posted for it; None: void, or refused."""
+    beside: Hold | None = None
+    """What the same request holds of its cluster's budgets; opened after this one, and closed with it. None: nothing."""
 
     @property
     def over_shadow(self) -> list[str]:
@@ -60,10 +62,15 @@ class Hold:
         return [budget.name for budget, standing in pairs if standing.wait_us != 0 and not budget.enforce]
 
     def close(self, actual: Sequence[int]) -> None:
-        """Post what was used, one amount a line (zeros: void). The first call counts, later ones do nothing."""
+        """Post what was used, one amount a line (zeros: void). The first call counts, later ones do nothing.
+
+        What is held beside it and has not been closed by then is void.
+        """
         if not self.is_closed:
             self.is_closed = True
             self._on_close(self, actual)
+        if self.beside is not None:
+            self.beside.close((0,) * len(self.beside.quote.lines))
 
 
 class Holds:

@@ -19,6 +19,7 @@ from gateway.tally import Tally
 from gateway.upstream.fleet import Fleet
 from gateway.upstream.websocket import WebSockets
 from gateway.waiting import Waiting
+from gateway.watch.watcher import Watcher
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,8 @@ class House:
     estimator: Estimator
     tally: Tally
     explained: Explained
+    watcher: Watcher | None
+    """None: nothing is looked at."""
     tasks: Tasks
     stopping: asyncio.Event
     """Set when the gateway is to end: what could go on for an hour ends itself then."""

@@ -1,6 +1,6 @@
 """The spine: one request's way through the gateway. It alone knows the order of the phases.
 
-    identify → permit → read → curb → hold → shape → forward → relay → settle → record
+    identify → permit → read → classify → curb → hold → shape → forward → relay → settle → record
 
 Each phase takes earlier values and gives one new one; a `Refusal` or an `UpstreamFault` ends the way, and `answer` turns it
 into HTTP. Invariants, whatever happens (an error, a client that leaves, a bug of ours):
@@ -33,6 +33,7 @@ from gateway.endpoints import Endpoint, family_of, route
 from gateway.errors import Refusal, StoreFault, UpstreamFault
 from gateway.house import House
 from gateway.phases import admit, relay, settle
+from gateway.phases.classify import classify, marks, obeyed, refuse
 from gateway.phases.curb import KEEPS_ANSWERS, notes
 from gateway.phases.identify import identify
 from gateway.phases.leash import UNBOUNDED_STEP_TOKENS, Leash
@@ -41,7 +42,8 @@ from gateway.phases.record import Entry, Timings, record
 from gateway.phases.shape import shape, shape_form
 from gateway.snapshot import Admission, Snapshot
 from gateway.upstream.base import NotSent, Reply, Upstream
-from gateway.values import Ask, Caller, Cut, Ended, Outcome, Outgoing
+from gateway.values import Ask, Caller, Cut, Ended, Outcome, Outgoing, Sighting
+from gateway.watch.seen import Seen
 from gateway.whole import Headers, Whole
 from gateway.wires import FAMILIES, WIRES
 from gateway.wires.base import Editor, Family, StreamReader, Wire
@@ -94,14 +96,41 @@ async def handle(request: web.BaseRequest, house: House) -> web.StreamResponse:
         if hold is not None and hold.reserved.admitted and not hold.is_closed:
             hold.close((0,) * len(hold.quote.lines))  # a bug of ours before anything was sent: nothing is charged
         if refusal is not None:
-            response = answer.refuse(refusal, family, entry.id, limits=entry.limits, now_s=house.store_now_us() / 1e6)
+            now_s = house.store_now_us() / 1e6
+            response = answer.refuse(refusal, family, entry.id, limits=entry.limits, now_s=now_s, notes=marks(entry.verdict))
         if response is not None:
             entry.status = response.status
         record(entry, refusal)
+        if entry.sighting is not None and house.watcher is not None:
+            house.watcher.note(_seen(entry, entry.sighting))
         house.tally.note(entry, refusal)
         if refusal is not None:
             house.explained.note(entry, refusal, house.store_now_us())
     return response
+
+
+def _seen(entry: Entry, sighting: Sighting) -> Seen:
+    """What the analyst is told of a request that has ended."""
+    assert entry.caller is not None  # noqa: S101  # what was looked at came from somebody
+    organisation, tenant, key_id, _ = entry.caller
+    charged = None if entry.hold is None else entry.hold.charged
+    verdict = entry.verdict
+    return Seen(
+        at_us=entry.at_us,
+        request_id=entry.id,
+        organisation=organisation,
+        tenant=tenant,
+        key_id=key_id,
+        subject=entry.subject,
+        policy=entry.policy,
+        endpoint="" if entry.endpoint is None else entry.endpoint.name,
+        input_tokens=0 if charged is None else charged.input_tokens,
+        output_tokens=0 if charged is None else charged.output_tokens,
+        status=entry.status,
+        step="" if verdict is None else verdict.step,
+        was_shadow=verdict is not None and verdict.is_shadow,
+        sighting=sighting,
+    )
 
 
 class _Way(NamedTuple):
@@ -130,9 +159,18 @@ async def _serve(
     wire, settings = WIRES[endpoint.wire], house.settings
     ask = entry.ask = await read(request, wire, limit_bytes=settings.body_limit_bytes, timeout_s=settings.body_timeout)
     entry.timings.mark("read")
+    verdict = None
+    if house.watcher is not None:
+        entry.subject, entry.at_us, entry.sighting, entry.verdict = classify(
+            house.watcher, policy, caller, ask, house.store_now_us()
+        )
+        entry.timings.mark("classify")
+        if entry.verdict is not None:
+            verdict = obeyed(entry.verdict)
+            refuse(verdict)
     check = partial(listing.check_owned, caller=caller, house=house) if ask.wire == KEEPS_ANSWERS else None
     ask, known, held, dropped, downgraded_to = await enter(
-        house.door, ask, wire, endpoint.name, caller, policy, entry.id, check=check
+        house.door, ask, wire, endpoint.name, caller, policy, entry.id, check=check, verdict=verdict
     )
     entry.ask, entry.hold, entry.limits, entry.limit = ask, held.hold, held.limits, held.limit
     entry.dropped, entry.downgraded_to = dropped, downgraded_to
@@ -141,7 +179,7 @@ async def _serve(
         raise admit.refused(held.hold, caller, ask, known)
     route = house.fleet.route(known.upstream or "")
     outgoing = shape(request, ask, wire, endpoint, route.credentials[family.name], limit=held.limit, mark=known.mark)
-    told = notes(held.limit, dropped, downgraded_to)
+    told = notes(held.limit, dropped, downgraded_to) + marks(verdict)
     way = _Way(request, caller, ask, known, wire, family, house, entry, held.limit, told)
     return await _exchange(outgoing, route.pool, way)
 
@@ -195,7 +233,9 @@ async def _exchange(outgoing: Outgoing, upstream: Upstream, way: _Way) -> web.St
             leash = _leash(way, reader)
             edits = known.output.edits()
             editor: Editor | None = None if edits is None else wire.editor(ask, edits)
-            hold.progress = partial(settle.progress, hold, ask, reader, family.name, house.estimator)
+            for each in (hold, hold.beside):
+                if each is not None:
+                    each.progress = partial(settle.progress, each, ask, reader, family.name, house.estimator)
             reason = await relay.stream(reply, reader, spout, editor=editor, leash=leash, begun=_claims(way, reader))
             ended = "complete"
             if reason is not None:
@@ -282,7 +322,8 @@ def _leash(way: _Way, reader: StreamReader) -> Leash | None:
     """What holds a stream back; None: it may run as far as it was asked for, and all of that is held."""
     ask, limit, hold, house = way.ask, way.limit, way.entry.hold, way.house
     assert hold is not None  # noqa: S101  # `_serve` has opened it
-    if limit is None and (not hold.quote.lines or hold.quote.output_tokens >= hold.quote.bound_tokens):
+    is_counted = bool(hold.quote.lines) or hold.beside is not None
+    if limit is None and (not is_counted or hold.quote.output_tokens >= hold.quote.bound_tokens):
         return None
     ahead = way.known.effective.output.hold_ahead
     return Leash(

@@ -69,6 +69,18 @@ def _store_loss(text: str) -> str:
     return text
 
 
+def _analyst(text: str) -> str:
+    if text not in ("inside", "none"):
+        raise ValueError("'inside' (a process that this gateway starts) or 'none' (one that you run: `gauger analyst`)")
+    return text
+
+
+def _switch(text: str) -> str:
+    if text not in ("on", "off"):
+        raise ValueError("'on' or 'off'")
+    return text
+
+
 def _share(text: str) -> float:
     try:
         share = float(text)
@@ -119,6 +131,9 @@ class Settings:
     upload_timeout: float = _setting(seconds, "10m", "TIME", "tenants: time to send a form with files")
     spool_limit_bytes: int = _setting(size_bytes, "2GB", "SIZE", "all forms together that are kept until they have gone on")
     answer_limit_bytes: int = _setting(size_bytes, "64MB", "SIZE", "largest answer that is not a stream")
+    watch: str = _setting(_switch, "on", "on|off", "whether requests are looked at for signs of extraction")
+    analyst: str = _setting(_analyst, "inside", "inside|none", "where what was seen is judged")
+    sightings: int = _setting(_count, "16384", "N", "entries of what was seen that the store keeps for the analyst")
     drain: float = _setting(seconds, "30s", "TIME", "at shutdown: how long running requests may take to end")
 
 

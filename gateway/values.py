@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, NamedTuple
 
-from gateway.policy.model import Budget, MeterName, Price
+from gateway.policy.model import NO_OUTPUT, Budget, MeterName, Output, Price
 
 Side = Literal["tenant", "gateway", "store", "upstream"]
 """Whose fault a refusal is; every fault names its side."""
@@ -70,6 +70,43 @@ class Ask(NamedTuple):
     end_user: str
     """The end user's identifier as the client gave it; "" when it gave none. Never logged or stored unhashed."""
     extent: Extent = ORDINARY
+
+
+class Rung(NamedTuple):
+    """Where somebody stands on a ladder, as the analyst tells gateways: in names. What it comes to is the policy's word."""
+
+    subject: str
+    """As `policy.watched` names who is watched."""
+    ladder: str
+    step: str
+    """Its own; "": none."""
+    since_us: int
+    until_us: int
+    """When this lapses unless it is said again: an analyst that is gone holds nobody for ever."""
+    cluster: str = ""
+    """The cluster that it belongs to; "": none."""
+    cluster_step: str = ""
+    """The cluster's; "": none."""
+
+
+class Verdict(NamedTuple):
+    """What a rung comes to under the policy in force, after `classify`: the step's words and those of all steps below it."""
+
+    subject: str
+    ladder: str
+    step: str
+    """The higher of its own and its cluster's."""
+    is_shadow: bool
+    """It is on record, and nothing of it is done: what follows is what would be."""
+    is_marked: bool = False
+    is_refused: bool = False
+    budgets_milli: int = 1_000
+    """What is left of the limits that are the subject's own, in thousandths."""
+    output: Output = NO_OUTPUT
+    """Put on top of what the policy says; of two the stricter holds."""
+    cluster: str = ""
+    """The cluster whose budgets it spends too; "": none."""
+    cluster_budgets: tuple[Budget, ...] = ()
 
 
 class Line(NamedTuple):
@@ -161,6 +198,8 @@ class Quote(NamedTuple):
     budgets: tuple[Budget, ...]
     lines: tuple[Line, ...]
     extent: Extent = ORDINARY
+    cluster: str = ""
+    """Whose budgets these are, where they are a cluster's and not the caller's own."""
     bound_tokens: int = 0
     """Output tokens that may come in all: more than `output_tokens` where a stream holds only some way ahead."""
 

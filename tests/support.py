@@ -76,7 +76,11 @@ class Gateway:
         self.process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "gateway.cli.main", "serve", "--policies", str(policies), "--upstream", upstream),
-                *("--listen", f"127.0.0.1:{self.port}", "--store", "embedded", "--data", str(data), *flags),
+                *("--listen", f"127.0.0.1:{self.port}", "--store", "embedded", "--data", str(data)),
+                *(
+                    () if "--analyst" in flags else ("--analyst", "none")
+                ),  # a process for each gateway is for tests of the watch
+                *flags,
             ],
             env=environ(),
             stdout=self._log,

@@ -402,6 +402,10 @@ def test_usage_json() -> None:
     assert printed - {"enforce", "shadow"} == set(words(line)) - {"--json"}
 
 
+def _sent_by_the_watch() -> set[str]:
+    return {command.lower() for command in re.findall(r'_send\(\(b"([A-Z]+)"', page("gateway/store/watch.py"))} - {"script"}
+
+
 def test_store_user() -> None:
     """The store's user that the page makes may do what the scripts and the connection do, and nothing else."""
     (line,) = re.findall(r"(?m)^ACL SETUSER .*$", page("docs/operators.md"))
@@ -410,7 +414,7 @@ def test_store_user() -> None:
         for script in (ROOT / "gateway/store/lua").glob("*.lua")
         for command in re.findall(r"call\('([A-Z]+)'", script.read_text())
     }
-    sent = {"ping", "select", "script|load", "evalsha"}
+    sent = {"ping", "select", "script|load", "evalsha", *_sent_by_the_watch()}
     assert called | sent == {word[1:] for word in line.split() if word.startswith("+")}
 
 

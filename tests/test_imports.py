@@ -25,7 +25,7 @@ LAYERS = (
     (*PURE, "gateway.store.ports", "gateway.upstream.base", "gateway.background", "gateway.logs", "gateway.demo"),
     ("gateway.store", "gateway.upstream", "gateway.settings", "gateway.endpoints", "gateway.whole", "gateway.spool"),
     ("gateway.watch.ladder",),
-    ("gateway.holds", "gateway.snapshot"),
+    ("gateway.holds", "gateway.snapshot", "gateway.watch"),
     ("gateway.waiting",),
     ("gateway.phases",),
     ("gateway.tally", "gateway.explained", "gateway.door"),

@@ -11,7 +11,23 @@ import sys
 from collections.abc import Sequence
 
 from gateway import __version__
-from gateway.cli import check, demo, diff, evaluate, explain, init, keys, replay, schema, serve, test, usage, watermark
+from gateway.cli import (
+    analyst,
+    check,
+    demo,
+    diff,
+    evaluate,
+    explain,
+    init,
+    keys,
+    replay,
+    schema,
+    serve,
+    test,
+    usage,
+    watch,
+    watermark,
+)
 from gateway.errors import GaugerError, PolicyErrors, SettingsError
 from gateway.policy.excerpts import report
 
@@ -27,6 +43,8 @@ COMMANDS = (
     replay,
     keys,
     usage,
+    watch,
+    analyst,
     watermark,
     evaluate,
 )
@@ -45,6 +63,7 @@ Gauger stands in front of model servers and holds every request to the budgets o
   gauger replay TRACE               what a policy would have done to traffic that has been
   gauger keys new TENANT            make an API key for a tenant
   gauger usage --tenant TENANT      what a tenant has used and what is left
+  gauger watch list                 who looks like an extraction, and what is done about it
   gauger watermark detect FILE      whose watermark a text carries
   gauger evaluate --corpus DIR ...  what the watch catches, misses and costs, on a corpus of your own
 """

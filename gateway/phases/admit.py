@@ -13,15 +13,15 @@ from typing import NamedTuple
 from gateway.budgets import limits as budget_limits
 from gateway.budgets.estimate import Estimator
 from gateway.budgets.limits import lines, plan_lines
-from gateway.budgets.refusals import refusal
+from gateway.budgets.refusals import WAIT_FOR_HOLDS_US, refusal, wait_us
 from gateway.budgets.remedies import REJECT, Remedy, remedy
 from gateway.budgets.shorten import affordable_output
-from gateway.errors import Refusal
+from gateway.errors import ABNORMAL_USAGE, Refusal
 from gateway.holds import Hold, Holds
 from gateway.output.clamp import FLOOR_TOKENS, shortened
-from gateway.snapshot import Admission, Snapshot
+from gateway.snapshot import Admission, Share, Snapshot
 from gateway.store.ports import Ledger, WindowPassed
-from gateway.values import Ask, Caller, Limit, Line, Quote
+from gateway.values import Ask, Caller, Limit, Line, Quote, Verdict
 from gateway.waiting import Waiting
 
 UNBOUNDED_TOKENS = 100_000_000
@@ -39,9 +39,14 @@ def permit(policy: Snapshot, caller: Caller, endpoint: str) -> None:
         raise Refusal("permission", message, status=403, code="endpoint_not_allowed", reason="endpoint_not_allowed")
 
 
-def admission(caller: Caller, model: str, endpoint: str, policy: Snapshot, now_us: int) -> Admission:
-    """What is known of a caller, a model and an endpoint at `now_us` of the store's clock. Raises Refusal (permission)."""
-    known = policy.admission(caller, model, endpoint, now_us)
+def admission(
+    caller: Caller, model: str, endpoint: str, policy: Snapshot, now_us: int, verdict: Verdict | None = None
+) -> Admission:
+    """What is known of a caller, a model and an endpoint at `now_us` of the store's clock, less what a verdict takes away.
+
+    Raises Refusal (permission).
+    """
+    known = policy.admission(caller, model, endpoint, now_us, verdict)
     effective = known.effective
     if not effective.allowed:
         message = f"The model {model} is not allowed for the tenant {caller.tenant} on the plan {caller.plan}."
@@ -142,7 +147,36 @@ async def hold(
         held = await holds.open(make(store_now_us()), make)
     if _remedy(held).kind == "queue":
         held = await waiting.wait(held, lambda: holds.open(make(store_now_us()), make))
-    return Held(held, limit, limits(held), _remedy(held).downgrade_to)
+    views, downgrade_to = limits(held), _remedy(held).downgrade_to
+    if known.share is not None and held.reserved.admitted:
+        held = await _share(holds, held, known.share, known, ask, store_now_us)
+    return Held(held, limit, views, downgrade_to)
+
+
+async def _share(holds: Holds, own: Hold, share: Share, known: Admission, ask: Ask, store_now_us: Callable[[], int]) -> Hold:
+    """Hold of the cluster's budgets what `own` holds of the caller's: `own` with it beside, or what was refused.
+
+    A second call of the store, under another hash tag: suspects alone pay for it. Raises StoreFault; then nothing is held.
+    """
+
+    def at(now_us: int) -> Quote:
+        quoted = own.quote
+        made = lines(
+            share.plan, input_tokens=quoted.input_tokens, output_tokens=quoted.output_tokens, terms=known.terms,
+            now_us=now_us, end_user=ask.end_user, extent=ask.extent,
+        )  # fmt: skip
+        return quoted._replace(tag=share.plan.tag, budgets=share.budgets, lines=made, cluster=share.cluster)
+
+    try:
+        beside = await holds.open(at(store_now_us()), at)
+    except BaseException:
+        own.close((0,) * len(own.quote.lines))
+        raise
+    if not beside.reserved.admitted:
+        own.close((0,) * len(own.quote.lines))
+        return beside
+    own.beside = beside
+    return own
 
 
 def _remedy(hold: Hold) -> Remedy:
@@ -164,6 +198,14 @@ def refused(hold: Hold, caller: Caller, ask: Ask, known: Admission) -> Refusal:
         message = "The gateway has lost its store, and what it may spend of your limits by itself is spent. Please try again."
         return Refusal("rate_limit", message, status=429, side="store", retry_after_ms=SHARE_RETRY_MS, reason="store_share")
     standings = hold.reserved.standings
+    if quote.cluster:
+        # Coarse: it tells neither that others spend it too, nor how much of it is left.
+        wait = wait_us(quote.budgets, quote.lines, standings)
+        retry_ms = WAIT_FOR_HOLDS_US // 1000 if wait is None else None if wait < 0 else -(-wait // 1000)
+        message = "This request is over a limit that holds for abnormal usage. Please try again later."
+        return Refusal(
+            "rate_limit", message, status=429, retry_after_ms=retry_ms, reason="watch_cluster", problem=ABNORMAL_USAGE
+        )
     floor = None
     if _remedy(hold).kind == "shorten":
         floor = known.effective.output.min_tokens or FLOOR_TOKENS

@@ -71,24 +71,35 @@ class Leash:
         wanted = min(max(self._delivered(), quote.output_tokens) + self._step, quote.bound_tokens)
         if hold.is_closed or wanted <= quote.output_tokens:
             return False
-        if await self._holds.extend(hold, self._longer(quote, wanted)):
+        refused = await self._extend(wanted)
+        if refused is None:
             self._set(wanted)
             return True
-        refused = hold.extension
-        if refused is not None:
+        if refused.extension is not None:
+            quote = refused.quote
             affordable = extension(
-                quote.budgets, quote.lines, refused.standings,
+                quote.budgets, quote.lines, refused.extension.standings,
                 input_tokens=quote.input_tokens, held_tokens=quote.output_tokens,
                 terms=Terms(quote.price, quote.counts_cached_input), extent=quote.extent,
             )  # fmt: skip
             affordable = min(affordable, wanted)
             # A bucket drips: less than a step's part is taken only where the stream would be cut, not at every block.
             least = 1 if self._reader.is_cut else STEP_MIN_TOKENS
-            if affordable >= quote.output_tokens + least and await self._holds.extend(hold, self._longer(quote, affordable)):
+            if affordable >= hold.quote.output_tokens + least and await self._extend(affordable) is None:
                 self._set(affordable)
                 return True
         self._ask_at = NEVER  # what others give back meanwhile may carry it further: it asks once more where it would be cut
         return False
+
+    async def _extend(self, output_tokens: int) -> Hold | None:
+        """Hold so much of every budget, the cluster's first. None: it is held; else the hold that gives no more.
+
+        What of the cluster's was held in vain is given back at the end.
+        """
+        for hold in (self._hold.beside, self._hold):
+            if hold is not None and not await self._holds.extend(hold, self._longer(hold.quote, output_tokens)):
+                return hold
+        return None
 
     def cut(self) -> Cut:
         """Which of the two ended it, once its reader is cut."""

@@ -14,7 +14,7 @@ from gateway.endpoints import Endpoint
 from gateway.errors import Refusal
 from gateway.holds import Hold
 from gateway.logs import request_line
-from gateway.values import Ask, Caller, Limit
+from gateway.values import Ask, Caller, Limit, Sighting, Verdict
 
 
 class Timings:
@@ -53,6 +53,10 @@ class Entry:
         "limit",
         "downgraded_to",
         "session",
+        "subject",
+        "at_us",
+        "sighting",
+        "verdict",
     )
 
     def __init__(self, request_id: str, timings: Timings) -> None:
@@ -75,6 +79,12 @@ class Entry:
         """Output tokens of one choice, where the gateway allowed fewer than were asked for."""
         self.downgraded_to = ""
         """The model that was asked instead of the one that the request named; "": none."""
+        self.subject = ""
+        """As whom the caller is watched; "": nobody has looked."""
+        self.at_us = 0
+        """When it was looked at, by the store's clock."""
+        self.sighting: Sighting | None = None
+        self.verdict: Verdict | None = None
 
 
 def record(entry: Entry, refusal: Refusal | None) -> None:
@@ -95,6 +105,8 @@ def record(entry: Entry, refusal: Refusal | None) -> None:
         fields["dropped"] = entry.dropped
     if entry.downgraded_to:
         fields["downgraded_to"] = entry.downgraded_to
+    if entry.verdict is not None:
+        _add_verdict(fields, entry.verdict)
     if hold is not None:
         _add_hold(fields, hold)
     if refusal is not None:
@@ -106,6 +118,15 @@ def record(entry: Entry, refusal: Refusal | None) -> None:
         fields["verdict"] = "served"
     fields["timings_us"] = entry.timings.fields()
     request_line(fields)
+
+
+def _add_verdict(fields: dict[str, Any], verdict: Verdict) -> None:
+    fields["watch"] = {
+        "ladder": verdict.ladder,
+        "step": verdict.step,
+        "mode": "shadow" if verdict.is_shadow else "enforce",
+        "cluster": verdict.cluster,
+    }
 
 
 def _add_hold(fields: dict[str, Any], hold: Hold) -> None:

@@ -92,6 +92,8 @@ def close(hold: Hold, caller: Caller, ask: Ask, outcome: Outcome, family: str, e
     extent = outcome.extent
     if hold.charged is NOTHING:  # no image was made, nothing was heard
         extent = (extent or quote.extent)._replace(audio_seconds=0, images=0)
+    if hold.beside is not None:
+        hold.beside.close(amounts(hold.beside.quote, hold.charged, extent))
     hold.close(amounts(quote, hold.charged, extent))
     usage = outcome.usage
     is_final = (

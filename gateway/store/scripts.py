@@ -1,4 +1,4 @@
-"""The ledger's Lua scripts: read from `lua/`, each prefixed with its clock and with what they share.
+"""The Lua scripts: read from `lua/`; the ledger's are each prefixed with their clock and with what they share.
 
 What a script does stands at the head of its file. No Redis here: whoever holds a connection loads them.
 """
@@ -28,24 +28,37 @@ class Scripts(NamedTuple):
     standings: Script
 
 
+class WatchScripts(NamedTuple):
+    """Of `watch.py`; each stands by itself."""
+
+    lease: Script
+    place: Script
+    pardon: Script
+    rungs: Script
+
+
 _CONSTANT = re.compile(r"^local ([A-Z_]+) = ('[^'\n]*'|[0-9.e-]+)(?: --.*)?\n", re.MULTILINE)
 
 
 @cache
 def load_scripts(clock: str | None = None) -> Scripts:
     """All scripts; `clock` is Lua that defines `now_us()` in place of `clock.lua` (tests alone have a use for it)."""
-    folder = files("gateway.store") / "lua"
+    head = (clock or _text("clock")) + "\n" + _text("common") + "\n"
+    return Scripts(*(_script(name, _inline_constants(head + _text(name))) for name in Scripts._fields))
 
-    def text(name: str) -> str:
-        return (folder / f"{name}.lua").read_text(encoding="utf-8")
 
-    head = (clock or text("clock")) + "\n" + text("common") + "\n"
+@cache
+def load_watch_scripts() -> WatchScripts:
+    return WatchScripts(*(_script(name, _text(f"watch_{name}")) for name in WatchScripts._fields))
 
-    def script(name: str) -> Script:
-        source = _inline_constants(head + text(name)).encode()
-        return Script(name, source, hashlib.sha1(source, usedforsecurity=False).hexdigest().encode())
 
-    return Scripts(*(script(name) for name in Scripts._fields))
+def _text(name: str) -> str:
+    return (files("gateway.store") / "lua" / f"{name}.lua").read_text(encoding="utf-8")
+
+
+def _script(name: str, text: str) -> Script:
+    source = text.encode()
+    return Script(name, source, hashlib.sha1(source, usedforsecurity=False).hexdigest().encode())
 
 
 def _inline_constants(source: str) -> str:

@@ -1,0 +1,111 @@
+"""What `gauger watch` prints of a subject: a row of the list, and all that is known, to be read to a customer on the phone."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from gateway.detectors import REASONS
+from gateway.policy.model import Ladder, Policy, Step
+from gateway.policy.scalars import format_percent
+from gateway.policy.verdicts import rank_of
+from gateway.watch.cases import footing_from
+
+
+def steps_of(row: dict[str, Any]) -> str:
+    if "steps" in row:
+        return ", ".join(f"{step} ({ladder})" for ladder, step in row["steps"].items() if step)
+    own, cluster = row.get("step", ""), row.get("cluster_step", "")
+    return f"{own or cluster}{' (its cluster)' if cluster and not own else ''}"
+
+
+def row_of(row: dict[str, Any]) -> tuple[str, ...]:
+    since_us = footing_from(row.get("footing")).since_us if row.get("step") else 0
+    return (
+        row["subject"],
+        format_percent(row["score"]),
+        row.get("profile", ""),
+        str(row.get("requests", 0)),
+        steps_of(row) or "-",
+        row.get("mode", "") if row.get("ladder") else "",
+        _time(since_us),
+        row.get("cluster", "") or (f"{len(row['members'])} members" if "members" in row else ""),
+    )
+
+
+def shown(row: dict[str, Any], policy: Policy, now_us: int) -> list[str]:
+    """Everything of one subject."""
+    lines = [f"{row['subject']}: score {format_percent(row['score'])}, over {row.get('requests', 0)} requests"]
+    if row.get("organisation"):
+        lines.append(f"organisation {row['organisation']}; last request {_time(row.get('last_us', 0)) or 'unknown'}")
+    if "members" in row:
+        lines.append(f"{len(row['members'])} members: {', '.join(row['members'])}")
+        lines += [f"linked because {reason}" for reason in row.get("linked_by", [])]
+        lines += [f"on ladder {ladder}: step {step or 'none'}" for ladder, step in row.get("steps", {}).items()]
+    else:
+        lines += _standing(row, policy, now_us)
+    for profile, score, reasons, requests, is_explained in row.get("findings", []):
+        explained = ", explained by a declared purpose: no ground for a step" if is_explained else ""
+        lines.append(f"looks like {profile}: {format_percent(score)} over {requests} requests{explained}")
+        for code, value, usual, unit in reasons:
+            lines.append(f"  {REASONS.get(code, code)}: {_amount(value, unit)} (usual: {_amount(usual, unit)})")
+    return lines
+
+
+def _amount(value: int, unit: str) -> str:
+    return format_percent(value) if unit == "per mille" else f"{value} {unit}"
+
+
+def _standing(row: dict[str, Any], policy: Policy, now_us: int) -> list[str]:
+    footing = footing_from(row.get("footing"))
+    ladder = policy.ladders.get(row.get("ladder", ""))
+    lines = []
+    if ladder is None:
+        lines.append("on no ladder: it is watched, and nothing is done")
+    else:
+        step = row.get("step", "")
+        mode = "" if ladder.enforce else "; shadow: nothing of it is done"
+        where = f"step {step} since {_time(footing.since_us)}" if step else "on no step"
+        lines.append(f"on ladder {ladder.name}: {where}{mode}")
+        if footing.due_us > now_us:
+            lines.append(f"the next step is due at {_time(footing.due_us)}, unless its score falls")
+        if row.get("cluster_step"):
+            lines.append(f"its cluster {row['cluster']} stands on step {row['cluster_step']}, which holds for it too")
+        rank = max(rank_of(ladder, step), rank_of(ladder, row.get("cluster_step", "")))
+        lines += [f"  {each.name}: {_does(each, ladder)}" for each in ladder.steps[:rank]]
+    if row.get("cluster") and not row.get("cluster_step"):
+        lines.append(f"in cluster {row['cluster']}, which stands on no step")
+    pardon = row.get("pardon") or {}
+    if pardon:
+        until = f", and it does not climb until {_time(pardon['until_us'])}" if pardon.get("until_us", 0) > now_us else ""
+        lines.append(f"pardoned at {_time(pardon['at_us'])} by {pardon['by']}: {pardon['reason']}{until}")
+    return lines
+
+
+def _does(step: Step, ladder: Ladder) -> str:
+    """What a step does, in words."""
+    words = []
+    if step.notify:
+        words.append("a line in the log")
+    if step.budgets_milli != 1_000:
+        words.append(f"its own limits are {format_percent(step.budgets_milli)} of what they were")
+    said = [name for name in step.output.places if name in step.output.__slots__ or name == "temperature"]
+    if said:
+        words.append(f"output: {', '.join(sorted(said))}")
+    if step.review:
+        words.append("waits for somebody to look at it")
+    if step.refuse:
+        words.append("requests are refused (403)")
+    if ladder.cluster_budgets and step.name == (ladder.cluster_from or ladder.steps[0].name):
+        words.append("a cluster on it spends " + ", ".join(budget.name for budget in ladder.cluster_budgets) + " together")
+    return "; ".join(words) or "on record, and told in answers" * ladder.marked or "on record"
+
+
+def _time(at_us: int) -> str:
+    return datetime.fromtimestamp(at_us / 1e6, UTC).isoformat(timespec="seconds").replace("+00:00", "Z") if at_us else ""
+
+
+def print_table(rows: list[tuple[str, ...]]) -> None:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())

@@ -1,0 +1,69 @@
+"""What the watch sees in a request, and where its sender stands. CPU alone: nothing is asked of the store here.
+
+Failure policy: no request fails by being looked at. A bug in looking costs the sighting, is logged once for each kind of error,
+and the request goes on as if it had not been looked at; the verdict holds all the same.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import structlog
+
+from gateway.errors import ABNORMAL_USAGE, Refusal
+from gateway.snapshot import Snapshot
+from gateway.values import Ask, Caller, Sighting, Verdict
+from gateway.watch.watcher import Watcher
+
+log = structlog.get_logger()
+
+LOOKED_AT = frozenset(("openai.chat", "openai.completions", "openai.responses", "anthropic.messages"))
+"""Wires whose answers somebody could learn from."""
+HEADER = "x-gauger-watch"
+_failed: set[str] = set()
+
+
+class Classified(NamedTuple):
+    subject: str
+    """As whom the caller is watched."""
+    at_us: int
+    sighting: Sighting | None
+    """None: nothing is seen in such a request."""
+    verdict: Verdict | None
+    """None: the subject stands on no step."""
+
+
+def classify(watcher: Watcher, policy: Snapshot, caller: Caller, ask: Ask, now_us: int) -> Classified:
+    """Look at a request. Raises nothing."""
+    who = policy.watched(caller, now_us)
+    rung = watcher.rung(who.subject, now_us)
+    verdict = None if rung is None else policy.verdict(who, rung)
+    sighting = None
+    if ask.wire in LOOKED_AT:
+        try:
+            sighting = watcher.look(who.subject, ask, now_us)
+        except Exception as error:
+            kind = type(error).__name__
+            if kind not in _failed:
+                _failed.add(kind)
+                log.error("look_failed", side="gateway", error=kind)
+    return Classified(who.subject, now_us, sighting, verdict)
+
+
+def obeyed(verdict: Verdict | None) -> Verdict | None:
+    """The verdict, where something is done about it."""
+    return None if verdict is None or verdict.is_shadow else verdict
+
+
+def refuse(verdict: Verdict | None) -> None:
+    """Raises Refusal (permission, 403) where the verdict says so. Its words are the same whatever was noticed."""
+    if verdict is not None and verdict.is_refused and not verdict.is_shadow:
+        message = "Abnormal usage was detected on this account, and its requests are not served. Please contact support."
+        raise Refusal(
+            "permission", message, status=403, code="abnormal_usage_detected", reason="watch_refused", problem=ABNORMAL_USAGE
+        )
+
+
+def marks(verdict: Verdict | None) -> list[tuple[str, str]]:
+    """The header that tells a tenant where it stands; [] where the policy does not want it told, and in shadow."""
+    return [(HEADER, verdict.step)] if verdict is not None and verdict.is_marked and not verdict.is_shadow else []

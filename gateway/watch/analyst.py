@@ -1,0 +1,266 @@
+"""What becomes of sightings: windows, scores, steps. No IO but the archive's file; time and chance are arguments.
+
+`take` is called with everything that is read of the stream, `tick` about once a second: it says what is to be written.
+
+Failure policy: nothing that a gateway wrote raises here. A sighting that cannot be used (of another version, of a tenant that
+the policy no longer has) is left out and counted. A bug in judging one subject costs that subject its score, not the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import orjson
+import structlog
+
+from gateway.policy.model import Policy
+from gateway.policy.verdicts import rank_of
+from gateway.store.watch import Batch, Placement
+from gateway.values import Rung
+from gateway.watch import seen as written
+from gateway.watch.archive import Archive
+from gateway.watch.book import CASES_MAX, Book, worst
+from gateway.watch.cases import CLUSTER, Case, dossier_of, footing_from, is_due
+from gateway.watch.groups import SILENT_US, TELL_EVERY_US, Groups, Linker
+from gateway.watch.ladder import GROUND, pardon, step
+from gateway.watch.runs import Gap, Runs
+from gateway.watch.seen import Seen
+from gateway.watch.sinks import Sink
+from gateway.watch.watcher import read_rung, write_rung
+
+log = structlog.get_logger()
+
+JUDGED_MAX = 200
+"""In one tick: a millisecond or two each. The others come next."""
+REQUESTS_MIN = 5
+"""With fewer nothing is judged."""
+LIFE_US = 3_600_000_000
+"""How long a rung holds without being said again."""
+
+
+class Analyst:
+    """All subjects of one deployment."""
+
+    def __init__(self, policy: Policy, archive: Archive, links: Linker, sink: Sink, *, chance: Callable[[], float]) -> None:
+        self._book = Book(policy, archive, sink, chance)
+        self._groups = Groups(self._book, links)
+        self._archive = archive
+        self._links = links
+        self._sink = sink
+        self._due: dict[str, None] = {}
+        """Subjects to be judged, the one that waits longest first."""
+        self._told: set[str] = set()
+        """Subjects whose dossier is to be written when its time comes."""
+        self._pardoned: dict[str, bytes] = {}
+        """Pardons of clusters that are not answered yet."""
+        self._runs = Runs()
+        self.unread = 0
+        """Sightings that could not be used."""
+        dumped = archive.mark("runs")
+        if dumped is not None:
+            self._runs.load(orjson.loads(dumped))
+
+    # What comes in.
+
+    def adopt(self, policy: Policy) -> None:
+        """From now on another policy holds."""
+        self._book.adopt(policy)
+
+    def recall(self, dossiers: Mapping[str, bytes], rungs: Mapping[str, bytes]) -> None:
+        """After a start: where subjects stood, and what gateways have been told of it."""
+        for name, data in dossiers.items():
+            try:
+                said = orjson.loads(data)
+            except orjson.JSONDecodeError:
+                continue
+            if name.startswith(CLUSTER):
+                self._groups.recall(name, said)
+                continue
+            footing = footing_from(said.get("footing"))
+            case = self._book.cases[name] = Case(name, said.get("organisation", ""))
+            case.footing, case.ladder, case.cluster = footing, said.get("ladder", ""), said.get("cluster", "")
+            case.score, case.profile = said.get("score", 0), said.get("profile", "")
+            case.requests, case.last_us, case.pardon = said.get("requests", 0), said.get("last_us", 0), said.get("pardon", {})
+            rung = read_rung(rungs.get(name, b"null"))
+            case.rung = rung if rung is not None and (rung.step or rung.cluster_step) else None
+            if not footing.is_blank or case.cluster or case.rung is not None:
+                self._book.live.add(name)
+
+    def take(self, entry: str, batch: Batch, at_us: int) -> None:
+        """One entry of the stream."""
+        told_before, gaps = self._runs.take(batch, at_us)
+        for gap in gaps:
+            self._missing(gap)
+        read, unread = written.decode(batch.data)
+        self.unread += unread
+        for one in read[told_before:]:
+            self._sink.seen(entry, one)
+            self._take(one)
+
+    def _take(self, one: Seen) -> None:
+        who = self._book.who(one.subject, one.at_us)
+        if who is None:
+            self.unread += 1
+            return
+        window = self._archive.window(one.subject)
+        try:
+            window.add(one.sighting, one.at_us, one.output_tokens)
+            self._links.note(one.subject, one.sighting, one.at_us)
+        except (ValueError, TypeError, OverflowError):
+            self.unread += 1
+            return
+        self._archive.changed(one.subject)
+        case = self._book.cases.get(one.subject)
+        if case is None:
+            case = self._book.cases[one.subject] = Case(one.subject, who.organisation)
+            if len(self._book.cases) > CASES_MAX:
+                forgotten = self._book.forget_oldest()
+                self._due.pop(forgotten, None)
+                self._told.discard(forgotten)
+        case.last_us = max(case.last_us, one.at_us)
+        case.requests = window.requests
+        case.new += 1
+        if case.requests >= REQUESTS_MIN and is_due(case, one.at_us):
+            self._due[one.subject] = None
+        self._groups.add(case, one)
+
+    def silent(self, now_us: int) -> None:
+        """Everything that was told has been read: whose run was broken off?"""
+        for gap in self._runs.silent(now_us):
+            self._missing(gap)
+
+    def _missing(self, gap: Gap) -> None:
+        log.warning("sightings_missing", run=gap.run, first=gap.first, count=gap.numbers, reason=gap.why)
+        self._sink.missing(gap)
+
+    def pardon(self, name: str, data: bytes, now_us: int) -> None:
+        """The operator's word: off the ladder at once, and what was seen is forgotten."""
+        try:
+            said = dict(orjson.loads(data))
+        except (orjson.JSONDecodeError, TypeError, ValueError):
+            said = {}
+        until_us, by, reason = int(said.get("until_us", 0)), str(said.get("by", "")), str(said.get("reason", ""))
+        self._archive.forget(name)
+        if name.startswith(CLUSTER):
+            self._groups.pardon(name, now_us, until_us=until_us, by=by, reason=reason)
+            self._pardoned[name] = data
+            return
+        case = self._book.cases.get(name)
+        if case is None:
+            who = self._book.who(name, now_us)
+            case = self._book.cases[name] = Case(name, "" if who is None else who.organisation)
+        ladder, before = self._book.ladder_of(case, now_us), self._book.step_of(case)
+        self._book.decided("pardon", case, now_us, ladder=ladder, before=before, by=by, reason=reason)
+        case.footing = pardon(case.footing, now_us, until_us=until_us)
+        case.score, case.findings, case.profile, case.requests, case.new = 0, (), "", 0, 0
+        case.answers, case.pardon = data, {"at_us": now_us, "until_us": until_us, "by": by, "reason": reason}
+        case.told = ()
+        self._book.live.add(name)
+        self._due.pop(name, None)
+
+    def facts(self, facts: Mapping[str, bytes], now_us: int) -> int:
+        """What the operator knows of tenants. How many of them could not be used."""
+        wrong = 0
+        for tenant, data in facts.items():
+            try:
+                self._links.facts(tenant, orjson.loads(data), now_us)
+            except (ValueError, TypeError, AttributeError):
+                wrong += 1
+        return wrong
+
+    # What is decided.
+
+    def tick(self, now_us: int) -> list[Placement]:
+        """Judge what is due, move who is to be moved, and say what is to be written."""
+        for name in list(self._due)[:JUDGED_MAX]:
+            del self._due[name]
+            self._judge(self._book.cases[name], now_us)
+        placements = self._groups.tick(now_us)
+        placements += [Placement(name, answers=data) for name, data in self._pardoned.items()]
+        self._pardoned = {}
+        for name in list(self._book.live):
+            placements += self._move(self._book.cases[name], now_us)
+        for name in list(self._told - self._book.live):
+            placements += self._tell(self._book.cases[name], now_us)
+        return placements
+
+    def checkpoint(self, position: str, *, with_links: bool = False) -> None:
+        """Everything up to this entry is kept; links, which are large, where they are asked for."""
+        self._sink.checkpoint()
+        links = {"links": self._links.dump()} if with_links else {}
+        self._archive.checkpoint(position=position.encode(), runs=orjson.dumps(self._runs.dump()), **links)
+
+    def _judge(self, case: Case, now_us: int) -> None:
+        who = self._book.who(case.subject, now_us)
+        case.new, case.judged_us = 0, now_us
+        case.findings = self._book.findings(case.subject, frozenset() if who is None else who.purposes)
+        case.score, case.profile = worst(case.findings)
+        ladder = None if who is None else who.ladder
+        if ladder is not None and case.score >= ladder.steps[0].score_milli:
+            self._book.live.add(case.subject)
+        self._told.add(case.subject)
+
+    def _move(self, case: Case, now_us: int) -> list[Placement]:
+        """Up or down its ladder, where its time has come; and what is to be told of it."""
+        ladder = self._book.ladder_of(case, now_us)
+        before = case.footing
+        name_before = self._book.step_of(case)
+        if ladder is None:
+            case.footing, case.ladder = pardon(GROUND, now_us) if before.rank else GROUND, ""
+        else:
+            if case.ladder != ladder.name:
+                case.ladder, case.footing = ladder.name, before._replace(rank=min(before.rank, len(ladder.steps)))
+            is_calm = now_us - case.last_us >= SILENT_US
+            case.footing = step(
+                case.footing, ladder,
+                score_milli=0 if is_calm else case.score, requests=case.requests, now_us=now_us, chance=self._book.chance(),
+            )  # fmt: skip
+        if case.footing.rank != before.rank:
+            after = self._book.step_of(case)
+            self._book.decided("step", case, now_us, ladder=ladder, before=name_before, after=after)
+            case.told = ()
+        placements = self._tell(case, now_us)
+        is_loud = ladder is not None and case.score >= ladder.steps[0].score_milli
+        if case.footing.is_blank and not is_loud and case.rung is None and not case.cluster:
+            self._book.live.discard(case.subject)
+        return placements
+
+    def _tell(self, case: Case, now_us: int) -> list[Placement]:
+        """What gateways and the operator are to be told of a subject, where that is new."""
+        ladder = self._book.ladder_of(case, now_us)
+        own, cluster_step = self._book.step_of(case), self._groups.step_of(case, ladder, now_us)
+        rung = None
+        if ladder is not None and (own or cluster_step):
+            since_us = case.footing.since_us
+            cluster = case.cluster if cluster_step else ""
+            rung = Rung(case.subject, ladder.name, own, since_us, now_us + LIFE_US, cluster, cluster_step)
+        told = (case.score // 10, own, cluster_step, case.cluster, case.footing.due_us, case.footing.calm_us)
+        is_new_step = told[1:4] != case.told[1:4]
+        if not is_new_step and told == case.told:
+            self._told.discard(case.subject)
+        rung_bytes = self._rung_to_tell(case, rung, now_us)
+        must_tell = is_new_step or bool(case.answers) or bool(rung_bytes)
+        if not must_tell and (told == case.told or now_us - case.told_us < TELL_EVERY_US):
+            return []
+        steps = () if ladder is None else ladder.steps[: max(rank_of(ladder, own), rank_of(ladder, cluster_step))]
+        dossier = dossier_of(
+            case, own, cluster_step,
+            is_shadow=ladder is not None and not ladder.enforce, review=any(each.review for each in steps), at_us=now_us,
+        )  # fmt: skip
+        placement = Placement(case.subject, rung_bytes, dossier, case.answers)
+        case.told, case.told_us, case.answers = told, now_us, b""
+        self._told.discard(case.subject)
+        return [placement]
+
+    def _rung_to_tell(self, case: Case, rung: Rung | None, now_us: int) -> bytes:
+        before = case.rung
+        if rung is None:
+            if before is None:
+                return b""
+            case.rung = None
+            return write_rung(Rung(case.subject, before.ladder, "", now_us, now_us + LIFE_US))
+        is_same = before is not None and before._replace(until_us=0) == rung._replace(until_us=0)
+        if is_same and before is not None and before.until_us - now_us > LIFE_US // 2:
+            return b""
+        case.rung = rung
+        return write_rung(rung)

@@ -1,0 +1,113 @@
+"""What the watch is made of: the lens of a policy, the analyst beside a gateway, and the analyst's own process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from urllib.parse import quote
+
+import structlog
+
+from gateway import logs
+from gateway.background import Tasks
+from gateway.detectors import PHRASES, Lens, Links
+from gateway.policy.load import load_dir
+from gateway.policy.model import Policy
+from gateway.policy.read_phrases import read_phrases
+from gateway.policy.source import Source
+from gateway.settings import Settings, secret, variable
+from gateway.store.redis import RedisLedger
+from gateway.store.watch import WatchStore
+from gateway.watch.analyst import Analyst
+from gateway.watch.archive import Archive
+from gateway.watch.child import Child
+from gateway.watch.service import Service, chance
+from gateway.watch.sinks import NoSink
+
+log = structlog.get_logger()
+
+LOG_CLOSE_S = 2.0
+OpenLedger = Callable[[Settings], AbstractAsyncContextManager[RedisLedger]]
+
+
+def lens_of(policy: Policy, directory: Path, secret: bytes) -> Lens:
+    """What requests are looked at through: the built-in tripwires and the policy's. Raises PolicyErrors."""
+    return Lens.of(secret, read_phrases([*PHRASES, *(directory / path for path in policy.watch.phrases)]))
+
+
+def child_of(
+    settings: Settings, environ: Mapping[str, str], ledger: RedisLedger, *, write: Callable[[bytes], None]
+) -> Child | None:
+    """The analyst as this gateway's child, where the settings want one. It is told all by its environment: flags are public."""
+    if settings.analyst == "none":
+        return None
+    path = ledger.connection.address.path
+    told = {
+        "policies": os.fspath(settings.policies),
+        "store": f"unix://{quote(path)}" if settings.store == "embedded" else settings.store,
+        "data": os.fspath(settings.data),
+        "store_timeout": f"{settings.store_timeout}s",
+        "sightings": str(settings.sightings),
+    }
+    return Child({**environ, **{variable(name): text for name, text in told.items()}}, write=write)
+
+
+def links_of(archive: Archive) -> Links:
+    """What linked tenants when it was last kept; nothing where that cannot be read."""
+    data = archive.mark("links")
+    try:
+        return Links.load(data) if data else Links()
+    except ValueError:
+        return Links()
+
+
+async def analyse(settings: Settings, environ: Mapping[str, str], open_ledger: OpenLedger, *, is_inside: bool) -> None:
+    """Run the analyst until SIGTERM or SIGINT, or (`is_inside`) until standard input ends.
+
+    Raises SettingsError, PolicyErrors or StoreFault before it begins.
+    """
+    key_secret = secret(environ)
+    policy = load_dir(settings.policies)
+    lens_of(policy, settings.policies, key_secret)
+    lines = logs.configure()
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    if is_inside:
+        os.nice(5)  # serving goes before judging
+        loop.add_reader(sys.stdin.fileno(), lambda: None if os.read(sys.stdin.fileno(), 1024) else stopping.set())
+    async with open_ledger(settings) as ledger:
+        tasks = Tasks(_report)
+        service = Service(
+            WatchStore(ledger.connection, entries_max=settings.sightings),
+            open_archive=lambda: Archive(settings.data / "watch" / "analyst.db"),
+            make=lambda policy, archive: Analyst(policy, archive, links_of(archive), NoSink(), chance=chance),
+            policy=policy,
+            now_us=ledger.server_now_us,
+        )
+
+        def adopt(policy: Policy) -> None:
+            service.adopt(policy)
+
+        source = Source(settings.policies, policy, adopt=adopt)
+        beside = [
+            tasks.spawn(lines.run(), name="log"),
+            tasks.spawn(source.watch(), name="policy"),
+            tasks.spawn(service.run(), name="analyst"),
+        ]
+        await stopping.wait()
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
+        await service.close()
+    lines.close(LOG_CLOSE_S)
+
+
+def _report(name: str, error: BaseException) -> None:
+    log.error("task_failed", task=name, side="gateway", error=repr(error))

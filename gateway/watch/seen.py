@@ -1,0 +1,82 @@
+"""What a gateway tells the analyst of one request, and how it is written down: JSON lists of numbers, names and fingerprints.
+
+Rule: no text of a request, whatever it is. `sealed` is the one exception, and it is encrypted before it gets here.
+A reader takes what it knows and leaves the rest, so that gateways of two versions may write to one stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import orjson
+
+from gateway.values import Sighting
+
+FORMAT = 1
+
+
+class Seen(NamedTuple):
+    """One request, once it has ended."""
+
+    at_us: int
+    """When it came, by the store's clock."""
+    request_id: str
+    organisation: str
+    tenant: str
+    key_id: str
+    subject: str
+    """As whom it is watched."""
+    policy: str
+    """Digest of the policy that decided."""
+    endpoint: str
+    input_tokens: int
+    """Charged; of a refused request 0."""
+    output_tokens: int
+    """Delivered, as they were charged."""
+    status: int
+    """HTTP; 0: the client had left."""
+    step: str
+    """The step it was served on; "": none."""
+    was_shadow: bool
+    """Nothing was done about the step."""
+    sighting: Sighting
+    sealed: str = ""
+    """The prompt, encrypted, where the policy samples it."""
+
+
+_PLAIN = Seen._fields.index("sighting")
+_SIGHTING = len(Sighting._fields)
+_LEAST = len(Sighting._fields) - len(Sighting._field_defaults)
+
+
+def encode(seen: Sequence[Seen]) -> bytes:
+    return orjson.dumps([[FORMAT, *each[:_PLAIN], list(each.sighting), each.sealed] for each in seen])
+
+
+def decode(data: bytes) -> tuple[list[Seen], int]:
+    """What of a batch can be read, and how many in it cannot. Raises nothing."""
+    try:
+        rows = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return [], 1
+    found: list[Seen] = []
+    for row in rows if type(rows) is list else [None]:
+        seen = _seen(row)
+        if seen is not None:
+            found.append(seen)
+    return found, (len(rows) if type(rows) is list else 1) - len(found)
+
+
+def _seen(row: Any) -> Seen | None:
+    try:
+        version, *plain = row[: _PLAIN + 1]
+        sighting = row[_PLAIN + 1][:_SIGHTING]
+        if version != FORMAT or len(plain) != _PLAIN or len(sighting) < _LEAST:
+            return None
+        sighting += list(Sighting._field_defaults.values())[len(sighting) - _LEAST :]
+        fields: list[Any] = [tuple(value) if type(value) is list else value for value in sighting]
+        sealed = row[_PLAIN + 2] if len(row) > _PLAIN + 2 else ""
+        return Seen._make([*plain, Sighting._make(fields), sealed])
+    except (TypeError, IndexError, KeyError, ValueError):
+        return None

@@ -1,0 +1,74 @@
+"""Who else is told what the analyst sees and decides: the evidence, for one."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+from gateway.values import Reason
+from gateway.watch.runs import Gap
+from gateway.watch.seen import Seen
+
+
+class Decision(NamedTuple):
+    """Something was done about a subject, or would have been."""
+
+    at_us: int
+    kind: str
+    """`step`: up or down a ladder. `pardon`: by the operator. `joined`, `left`: a cluster."""
+    subject: str
+    """A tenant, `TENANT/KEY`, or `cluster:ID`."""
+    organisation: str
+    """"" for a cluster."""
+    ladder: str
+    before: str
+    """The step before; "": none."""
+    after: str
+    is_shadow: bool
+    """Nothing was done about it."""
+    score: int
+    """Per mille."""
+    profile: str
+    reasons: tuple[Reason, ...]
+    requests: int
+    """How many requests the score was made of."""
+    cluster: str
+    policy: str
+    """Digest of the policy that decided."""
+    by: str = ""
+    """Who pardoned."""
+    reason: str = ""
+    """Why, in the operator's words."""
+
+
+class Sink(Protocol):
+    """Called in the order of things, on the analyst's loop.
+
+    After a crash what came since the last `checkpoint` comes again: `entry` ids only grow (as pairs of numbers), so that a sink
+    that remembers the last one it has kept can tell.
+    """
+
+    def seen(self, entry: str, one: Seen) -> None: ...
+
+    def decided(self, decision: Decision) -> None: ...
+
+    def missing(self, gap: Gap) -> None: ...
+
+    def checkpoint(self) -> None:
+        """Everything so far must be kept when this returns: it will not come again."""
+        ...
+
+
+class NoSink:
+    """Nobody else."""
+
+    def seen(self, entry: str, one: Seen) -> None:
+        """Nothing."""
+
+    def decided(self, decision: Decision) -> None:
+        """Nothing."""
+
+    def missing(self, gap: Gap) -> None:
+        """Nothing."""
+
+    def checkpoint(self) -> None:
+        """Nothing."""
