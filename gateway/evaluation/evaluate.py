@@ -21,6 +21,7 @@ from gateway.evaluation import (
     linking,
     measures,
     plan,
+    refit,
     targets,
 )
 from gateway.evaluation import data as told
@@ -103,7 +104,11 @@ def _detection(tabled: detection.Table, asked: Asked) -> dict[str, Any]:
     for name, score in detection.SCORES.items():
         found = detection.curves(tabled, PLAIN.name, within, score, asked.seed)
         scores[name] = {way: _curve(points) for way, points in found._asdict().items()}
-    honest, attack = _rows(tabled.honest, tabled), _rows(tabled.attacks.get(PLAIN.name, ()), tabled)
+    plain = tabled.attacks.get(PLAIN.name, ())
+    if all(seen.kept for seen in (*tabled.honest, *plain)):
+        folds = refit.pair_folds(_bags(tabled.honest, tabled), _bags(plain, tabled))
+        scores["refit"] = {"family": _curve(held_out.curve(folds)), "by_family": _by_family(folds)}
+    honest, attack = _rows(tabled.honest, tabled), _rows(plain, tabled)
     scores["diversity"] = {
         "family": _curve(held_out.curve(fitted.pair_folds(honest, attack))),
         "random": _curve(held_out.curve(fitted.random_pairs(honest, attack, seed=asked.seed))),
@@ -131,6 +136,23 @@ def _rows(streams: Sequence[Seen], tabled: detection.Table) -> fitted.Rows:
     for seen in streams:
         rows.setdefault(tabled.family_of[seen.spec.source], []).append(seen.naive)
     return rows
+
+
+def _bags(streams: Sequence[Seen], tabled: detection.Table) -> refit.Bags:
+    bags: refit.Bags = {}
+    for seen in streams:
+        bags.setdefault(tabled.family_of[seen.spec.source], []).append(refit.bag_of(seen.kept))
+    return bags
+
+
+def _by_family(folds: Sequence[held_out.Fold]) -> dict[str, float]:
+    """Caught of each attacking family where 1% of all held-out honest windows is flagged."""
+    nominal = held_out.at_flagged(held_out.curve(folds), detection.SHARE).nominal
+    found: dict[str, list[held_out.Fold]] = {}
+    for fold in folds:
+        for name in fold.attack:
+            found.setdefault(name, []).append(fold)
+    return {name: held_out.curve(each, (nominal,))[0].caught for name, each in found.items()}
 
 
 def _curve(points: list[held_out.Point]) -> dict[str, Any]:

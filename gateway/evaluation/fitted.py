@@ -61,10 +61,7 @@ def _others(rows: Rows, but: str) -> list[tuple[float, ...]]:
 
 def _fit(honest: Sequence[tuple[float, ...]], attack: Sequence[tuple[float, ...]]) -> Any:
     """A function from rows to scores."""
-    linear, pipeline, preprocessing = _sklearn()
-    model = pipeline.make_pipeline(
-        preprocessing.StandardScaler(), linear.LogisticRegression(C=1.0, class_weight="balanced", max_iter=1000)
-    )
+    model = estimator()
     model.fit([*honest, *attack], [0] * len(honest) + [1] * len(attack))
 
     def score(rows: Sequence[tuple[float, ...]]) -> list[float]:
@@ -73,9 +70,11 @@ def _fit(honest: Sequence[tuple[float, ...]], attack: Sequence[tuple[float, ...]
     return score
 
 
-def _sklearn() -> tuple[Any, Any, Any]:
+def estimator() -> Any:
+    """Not yet fitted. Raises SettingsError where scikit-learn is missing."""
     try:
         from sklearn import linear_model, pipeline, preprocessing  # optional: only the evaluation needs it
     except ImportError:
         raise SettingsError("evaluate: needs scikit-learn: pip install 'gauger[evaluate]'") from None
-    return linear_model, pipeline, preprocessing
+    logistic = linear_model.LogisticRegression(C=1.0, class_weight="balanced", max_iter=1000)
+    return pipeline.make_pipeline(preprocessing.StandardScaler(), logistic)

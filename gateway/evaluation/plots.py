@@ -7,15 +7,9 @@ from typing import Any
 
 from gateway.errors import SettingsError
 from gateway.evaluation.hydra import WAYS
+from gateway.evaluation.report_detection import NAMES
 
 _COLOURS = ("#0b5fa5", "#c2410c", "#15803d", "#7e22ce", "#6b7280", "#b45309")
-_LABELS = {
-    "watch": "the watch",
-    "declared": "the watch, harnesses declared",
-    "diversity": "naive diversity, fitted",
-    "phrases": "phrases only",
-    "volume": "volume only",
-}
 
 
 def draw(tree: dict[str, Any]) -> dict[str, str]:
@@ -54,7 +48,7 @@ def _curves(axes: Any, tree: dict[str, Any], way: str) -> None:
     for colour, (name, scores) in zip(_COLOURS, tree["detection"]["scores"].items()):
         if way in scores:
             points = sorted([[0.0, 0.0], *scores[way]["points"], [1.0, 1.0]])
-            label = f"{_LABELS[name]} ({scores[way]['auc']:.2f})"
+            label = f"{NAMES[name]} ({scores[way]['auc']:.2f})"
             axes.plot(*zip(*points), color=colour, label=label, linewidth=1.6)
 
 
@@ -130,7 +124,7 @@ def _dilution(tree: dict[str, Any]) -> Any:
     plain = [row for row in tree["attackers"] if row["name"] == "plain" or row["name"].startswith("dilution")]
     for colour, name in zip(_COLOURS, ("watch", "phrases", "volume")):
         x = [row["dilution"] for row in plain]
-        axes.plot(x, [row[name]["caught"] for row in plain], color=colour, marker="o", label=_LABELS[name], linewidth=1.6)
+        axes.plot(x, [row[name]["caught"] for row in plain], color=colour, marker="o", label=NAMES[name], linewidth=1.6)
     lows, highs = ([row["watch"][end] for row in plain] for end in ("low", "high"))
     axes.fill_between([row["dilution"] for row in plain], lows, highs, color=_COLOURS[0], alpha=0.12, linewidth=0)
     axes.set_ylim(-0.02, 1.02)

@@ -29,6 +29,7 @@ def tell(tree: dict[str, Any]) -> list[dict[str, Any]]:
             plain,
             "caught",
         ),
+        *_refit(tree["detection"]),
         _least(f"the same under {TARGETED.label}", ADAPTIVE_MIN, targeted["watch"], "caught"),
         _least(
             f"days on which {linked['accounts']} accounts at {tree['accounts']['requests_a_day']} requests are linked, "
@@ -46,6 +47,14 @@ def tell(tree: dict[str, Any]) -> list[dict[str, Any]]:
     mimicked = tree["accounts"]["mimicked"]
     found.append(_most("honest tenants joined with an account that sent their prompts", MIMICKED_MAX, mimicked["joined"]))
     return found
+
+
+def _refit(detection: dict[str, Any]) -> list[dict[str, Any]]:
+    """Where the weights were fitted on what is tested, only this says what unknown families would meet."""
+    if "refit" not in detection["scores"]:
+        return []
+    row = {"low": None, "high": None, "caught": detection["scores"]["refit"]["family"]["caught"]}
+    return [_least("the same with the weights fitted again without the tested families", CAUGHT_MIN, row, "caught")]
 
 
 def _least(what: str, bound: float, row: dict[str, Any], name: str) -> dict[str, Any]:

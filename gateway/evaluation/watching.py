@@ -58,7 +58,6 @@ class Look(NamedTuple):
     """Requests an hour so far."""
     phrases: float
     """Share of requests in which a phrase stood."""
-    kept: bytes
 
 
 class Seen(NamedTuple):
@@ -71,10 +70,13 @@ class Seen(NamedTuple):
     recycled: int
     """Requests whose text it had sent before."""
     naive: tuple[float, ...]
-    """`naive.NAMES` after NAIVE_AT requests, or at the end; () where it was not measured."""
+    """`naive.NAMES` after MEASURED_AT requests, or at the end; () where it was not measured."""
+    kept: bytes
+    """What the watch kept of it then; b"" where it was not measured."""
 
 
-NAIVE_AT = 200
+MEASURED_AT = 200
+"""Requests after which a stream is measured for what has to be fitted."""
 
 
 def watch(
@@ -85,12 +87,13 @@ def watch(
     *,
     purposes: frozenset[str] = frozenset(),
     looks: tuple[int, ...] = LOOKS,
-    measures_naive: bool = False,
+    is_measured: bool = False,
 ) -> Seen:
     """Send a tenant's requests past the watch, up to the last look; a stream that ends before has fewer looks."""
     found: list[Look] = []
     diversity = Diversity()
     naive: tuple[float, ...] = ()
+    kept = b""
     tokens = leaked = fired = recycled = count = 0
     first_us = 0
     for request in stream:
@@ -100,19 +103,18 @@ def watch(
         tokens += request.output_tokens
         leaked += request.output_tokens if request.is_extraction else 0
         recycled += request.is_recycled
-        if measures_naive and count <= NAIVE_AT:
+        if is_measured and count <= MEASURED_AT:
             diversity.add(request.ask)
         if count in looks:
             score, profile = watcher.judge(frozenset())
             declared = watcher.judge(purposes).score if purposes else score
             hours = max(1, request.at_us - first_us) / HOUR_US
-            found.append(
-                Look(
-                    count, request.at_us, tokens, leaked, score, profile, declared, count / hours, fired / count, watcher.kept()
-                )
-            )
+            found.append(Look(count, request.at_us, tokens, leaked, score, profile, declared, count / hours, fired / count))
+        if is_measured and count == MEASURED_AT:
+            kept = watcher.kept()
         if count >= looks[-1]:
             break
-    if measures_naive and count:
+    if is_measured and count:
         naive = diversity.measures()
-    return Seen(spec, attacker, tuple(found), recycled, naive)
+        kept = kept or watcher.kept()
+    return Seen(spec, attacker, tuple(found), recycled, naive, kept)

@@ -36,7 +36,7 @@ class Stream(NamedTuple):
     spec: Spec
     attacker: str
     looks: tuple[int, ...]
-    measures_naive: bool = False
+    is_measured: bool = False
 
 
 class Day(NamedTuple):
@@ -113,7 +113,7 @@ class Workshop:
         stream = islice(requests(said, times, self.traces, rng, sized), job.looks[-1])
         watcher = self.maker.watcher(job.spec)
         return watching.watch(
-            job.spec, job.attacker, stream, watcher, purposes=purposes, looks=job.looks, measures_naive=job.measures_naive
+            job.spec, job.attacker, stream, watcher, purposes=purposes, looks=job.looks, is_measured=job.is_measured
         )
 
     def _day(self, job: Day) -> linking.Day:
