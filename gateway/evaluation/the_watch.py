@@ -1,4 +1,4 @@
-"""The real watch as the evaluation runs it: `look` as on the path, `Window` and `judge` as in the analyst, links as in both.
+"""The real watch as the evaluation runs it: `look` as on the path, `Window` and `judge` as in the analyst, `Links` as in both.
 
 Made anew in every process that evaluates, from nothing but this file's constants: nothing of a deployment enters a report.
 """
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import cast, get_args
 
 from gateway.detectors import PHRASES, Lens, Past, Window, judge, look
+from gateway.detectors.links import Links
 from gateway.evaluation.linking import Linked, Linker
 from gateway.evaluation.tenants import Spec
 from gateway.evaluation.watching import Judgement, Watcher
@@ -78,10 +79,13 @@ class TheWatches:
 
 
 class _Linker:
-    """What joins tenants: nothing does yet, so no cluster is found, and the figures say so."""
+    """`Links` in virtual time. All that is due is compared at each look."""
+
+    def __init__(self) -> None:
+        self._links = Links()
 
     def note(self, tenant: str, sighting: Sighting, at_us: int) -> None:
-        pass
+        self._links.note(tenant, sighting, EPOCH_US + at_us)
 
     def clusters(self, at_us: int) -> Sequence[Linked]:
-        return ()
+        return self._links.clusters(EPOCH_US + at_us, comparisons=None)
