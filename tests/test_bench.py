@@ -22,6 +22,8 @@ import targets  # noqa: E402
 from fake_upstream import CHUNKS  # noqa: E402
 from table import Measured  # noqa: E402
 
+import policies  # noqa: E402
+
 sys.path.remove(str(BENCH))
 
 
@@ -106,3 +108,18 @@ def test_a_family_is_a_process_and_its_children():
         assert proc.rss_bytes([child.pid]) > 0
         child.communicate(b"\n")
     assert proc.cpu_us([child.pid]) == 0
+
+
+@pytest.mark.parametrize("is_rich", [False, True])
+def test_the_large_directory_is_what_its_table_says(tmp_path, is_rich):
+    """So many tenants with two keys each, without a finding; each row of the table has a figure, and the aims are told."""
+    policies.write(tmp_path, 45, is_rich=is_rich)
+    policy = load_dir(tmp_path)
+    assert (len(policy.tenants), len(policy.keys), len(policy.organisations)) == (45, 90, 3)
+    assert all(bool(tenant.budgets) is is_rich for tenant in policy.tenants.values())
+    measured = policies.measure(tmp_path)
+    assert measured.keys() == {key for key, *_ in policies.ROWS}
+    lines = policies.table({"plain": [measured], "rich": [measured]}, 45).splitlines()
+    assert lines[0] == "| 45 tenants, 90 keys | plain | rich | aim |"
+    assert [line.count("|") for line in lines] == [5] * len(lines)
+    assert next(line for line in lines if "| < 20 |" in line).startswith("| resolve, us a call |")

@@ -11,7 +11,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from gateway.policy.fields import among, key_of, value_of
 from gateway.policy.model import NO_LADDER, NO_OUTPUT, Budget, Key, Organisation, Output, Tenant, Upstream
 from gateway.policy.read_plans import Draft
-from gateway.policy.read_sections import Sections, spot, written_at
+from gateway.policy.read_sections import Sections
+from gateway.policy.written import spot, written_at
 
 _SUGGESTIONS_MAX = 100
 """References to be given a suggestion: the search is slow where there are thousands of names."""

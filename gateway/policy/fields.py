@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from gateway.errors import Mistake
 from gateway.policy import scalars
-from gateway.policy.model import Place
+from gateway.policy.model import NO_PLACES, Place
 from gateway.policy.yaml_text import TOP
 from gateway.policy.yaml_tree import Items, Node, Scalar, Table, join, shown
 
@@ -24,6 +24,9 @@ _ALLOWED_SHOWN_AT_A_LOSS_MAX = 64
 """As many are shown where nothing similar can be named."""
 _SUGGESTED_AMONG_MAX = 500
 """Above it, looking for a similar word among all of them takes longer than it helps."""
+
+
+_PLACED = ("budgets", "hash", "id", "keys", "purposes")
 
 
 class Report:
@@ -89,8 +92,8 @@ class Fields:
         return self.get(word, read, placeholder)
 
     def places(self) -> Mapping[str, Place]:
-        """Where each of its words was written."""
-        return {word: self.report.place(key) for word, (key, _) in self._entries.items()}
+        """Where each of its words was written, but for those whose values know it themselves, or have none to explain."""
+        return {word: self.report.place(key) for word, (key, _) in self._entries.items() if word not in _PLACED} or NO_PLACES
 
     def refuse(self, word: str, why: str) -> None:
         """Report the word where it was written."""
@@ -139,6 +142,13 @@ def value_of(node: Node, word: str) -> Node:
     return node.entries[word][1] if isinstance(node, Table) and word in node.entries else node
 
 
+def only(node: Node, words: Collection[str]) -> Node:
+    """The mapping with these of its words alone, for whoever keeps it: a tree takes much more memory than what it says."""
+    if not isinstance(node, Table):
+        return node
+    return Table(node.line, node.column, {word: node.entries[word] for word in words if word in node.entries})
+
+
 def scalar(report: Report, node: Node, path: str, read: Callable[[Scalar], T], default: T) -> T:
     """The scalar's value as `read` makes it. `default`, after a report, where it is none or `read` raises ValueError."""
     if not isinstance(node, Scalar):
@@ -169,12 +179,13 @@ def text(read: Callable[[str], T]) -> Callable[[Scalar], T]:
 
 def one_of(words: Collection[W]) -> Callable[[Scalar], W]:
     """A reader of one word of a closed set."""
-    by_text = {str(word): word for word in words}
 
     def read_word(node: Scalar) -> W:
-        if node.kind != "text" or node.text not in by_text:
-            raise ValueError(f"{shown(node.text)} is not known; {among(node.text, by_text)}")
-        return by_text[node.text]
+        if node.kind == "text":
+            for word in words:
+                if word == node.text:
+                    return word
+        raise ValueError(f"{shown(node.text)} is not known; {among(node.text, words)}")
 
     return read_word
 

@@ -23,9 +23,15 @@ def matcher(globs: tuple[str, ...]) -> Matcher:
     """What tells whether a model's name matches any of the globs."""
     if "*" in globs:
         return _always
-    if not any(map(is_wild, globs)):
-        return frozenset(globs).__contains__
-    return re.compile("|".join(fnmatch.translate(glob) for glob in globs)).match
+    exact = frozenset([glob for glob in globs if not is_wild(glob)])
+    if len(exact) == len(globs):
+        return exact.__contains__
+    starts = tuple([glob[:-1] for glob in globs if glob[-1] == "*" and not is_wild(glob[:-1])])
+    if len(exact) + len(starts) < len(globs):
+        return re.compile("|".join(map(fnmatch.translate, globs))).match
+    if not exact:
+        return lambda name: name.startswith(starts)
+    return lambda name: name in exact or name.startswith(starts)
 
 
 def _always(_name: str) -> bool:
@@ -70,7 +76,7 @@ def _covers(glob: str, other: str) -> bool:
 
 def is_wild(glob: str) -> bool:
     """Whether it stands for more than one name."""
-    return any(wildcard in glob for wildcard in "*?[")
+    return "*" in glob or "?" in glob or "[" in glob
 
 
 @lru_cache(maxsize=16_384)

@@ -13,6 +13,7 @@ from typing import Literal
 
 from gateway.policy.model_parts import (
     NO_OUTPUT,
+    NO_PLACES,
     PURPOSES,
     SCOPES,
     Budget,
@@ -44,6 +45,7 @@ __all__ = [
     "ModelRule",
     "NO_LADDER",
     "NO_OUTPUT",
+    "NO_PLACES",
     "NO_WATCH",
     "Organisation",
     "Output",

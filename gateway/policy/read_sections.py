@@ -8,10 +8,10 @@ tenant may name a plan of any file. What only the whole shows is checked last, b
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from sys import intern
 
 from gateway.policy import scalars
-from gateway.policy.fields import Fields, Report, count, one_of, text
+from gateway.policy.fields import Fields, Report, count, one_of, only, text
 from gateway.policy.model import (
     DEFAULT_OUTPUT_TOKENS_MAX,
     DEFAULT_RULE,
@@ -49,16 +49,11 @@ from gateway.policy.words import (
     TENANT_WORDS,
     UNBOUNDED,
 )
+from gateway.policy.written import Written, spot, written_at
 from gateway.policy.yaml_tree import Node, Scalar
 
-
-class Written(NamedTuple):
-    """A name, and where it was written."""
-
-    report: Report
-    node: Node
-    path: str
-    name: str
+_REPORTED = ("name", "meter", "override")
+"""The words of a budget whose places are asked for when all is read."""
 
 
 class Sections:
@@ -91,8 +86,8 @@ class Sections:
         self._places: dict[tuple[str, str], Place] = {}
         """Where each (section, name) was written first."""
 
-    def read(self, roots: Sequence[Fields]) -> None:
-        """All files, each from its top level: first what others refer to."""
+    def read_first(self, roots: Sequence[Fields]) -> None:
+        """What the sections of all files refer to, from the files that have any of it."""
         for root in roots:
             for name, key, globs in read_groups(root):
                 if self._is_new(root.report, "groups", name, f"{root.at('groups')}.{name}", key):
@@ -104,8 +99,9 @@ class Sections:
                 fields = Fields(root.report, node, root.at("watch"), WATCH_WORDS)
                 self.watch = read_watch(fields)
                 self._read_ladder_name(fields)
-        for root in roots:
-            self._read_file(root)
+
+    def settle(self) -> None:
+        """When all files have been read."""
         self.base_plan, self.plans = settle_plans(self.drafts, self.base)
 
     def _only_one(self, word: str, roots: Sequence[Fields]) -> list[Fields]:
@@ -135,7 +131,8 @@ class Sections:
             )
             self.base = self._read_draft(fields, "", place)
 
-    def _read_file(self, root: Fields) -> None:
+    def read(self, root: Fields) -> None:
+        """One file, from its top level; keep their order, by which the first that matches is found."""
         report = root.report
         for path, node in root.items("models"):
             self._read_rule(Fields(report, node, path, RULE_WORDS))
@@ -166,7 +163,7 @@ class Sections:
             return ()
         budgets = read_budgets(fields, meters=self._meters, groups=self.groups, scope=scope)
         for budget, (path, node) in zip(budgets, fields.items("budgets")):
-            self.written[id(budget)] = Written(fields.report, node, path, budget.name)
+            self.written[id(budget)] = Written(fields.report, only(node, _REPORTED), path, budget.name)
         return budgets
 
     def _read_cluster_budgets(self, fields: Fields) -> tuple[Budget, ...]:
@@ -266,7 +263,7 @@ class Sections:
         return key
 
     def _read_reference(self, fields: Fields, word: str) -> str:
-        name = fields.need(word, text(scalars.name), "")
+        name = intern(fields.need(word, text(scalars.name), ""))
         node = fields.value(word)
         if name and node is not None:
             self.references[word].append(Written(fields.report, node, fields.at(word), name))
@@ -288,13 +285,3 @@ def _match(written: str) -> str:
 
 def _digest(node: Scalar) -> str:
     return scalars.key_digest(node.text)  # of whatever kind: no message may repeat what stands here
-
-
-def spot(place: Place) -> tuple[str, int, int]:
-    """A place as something to look up by: two words may stand on one line."""
-    return place.file, place.line, place.column
-
-
-def written_at(place: Place) -> str:
-    """`at FILE:LINE`, for messages."""
-    return f"at {place.file}:{place.line}"

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from gateway.policy.globs import matcher
 from gateway.policy.model import (
+    EVERYTHING,
     NO_OUTPUT,
     Budget,
     Declared,
@@ -110,12 +111,12 @@ def resolve(
 
 def allows_model(levels: Levels, model: str) -> bool:
     """Whether every level lets a model be asked for."""
-    return all(level is None or matcher(level.models)(model) for level in levels)
+    return all(level is None or level.models == EVERYTHING or matcher(level.models)(model) for level in levels)
 
 
 def allows_endpoint(levels: Levels, endpoint: str) -> bool:
     """Whether every level lets an endpoint be used."""
-    return all(level is None or matcher(level.endpoints)(endpoint) for level in levels)
+    return all(level is None or level.endpoints == EVERYTHING or matcher(level.endpoints)(endpoint) for level in levels)
 
 
 def upstream_of(policy: Policy, model: str) -> str | None:
@@ -126,11 +127,11 @@ def upstream_of(policy: Policy, model: str) -> str | None:
 
 
 def _counts(budget: Budget, model: str, endpoint: str | None, now_us: int) -> bool:
-    return (
-        is_in_force(budget.when, now_us)
-        and bool(matcher(budget.models)(model))
-        and (endpoint is None or bool(matcher(budget.endpoints)(endpoint)))
-    )
+    if budget.when is not None and not is_in_force(budget.when, now_us):
+        return False
+    if budget.models != EVERYTHING and not matcher(budget.models)(model):
+        return False
+    return endpoint is None or budget.endpoints == EVERYTHING or bool(matcher(budget.endpoints)(endpoint))
 
 
 def _purposes(declared: list[Declared]) -> tuple[Purpose, ...]:

@@ -16,6 +16,7 @@ from gateway.policy.model import EVERYTHING, Budget, ModelRule, Place, Plan, Pol
 from gateway.policy.scalars import format_money
 from gateway.policy.tighter import capacity, never_binds
 from gateway.policy.times import day_of
+from gateway.policy.written import written_at
 
 SHADOW_DAYS_MAX = 30
 _DAY_US = 86_400_000_000
@@ -146,7 +147,8 @@ def _covered(policy: Policy, ways: list[Chain], owners: Mapping[int, _Owned]) ->
         if others:
             budget, path = owners[each]
             other = min(others.values(), key=lambda one: (one.place.file, one.place.line))
-            what = f"`{budget.name}` never refuses anything: `{other.name}` {_at(other.place)} counts the same, and is tighter"
+            what = f"`{other.name}` {written_at(other.place)} counts the same, and is tighter"
+            what = f"`{budget.name}` never refuses anything: {what}"
             yield Finding(budget.place, path, "budget-never-binds", what)
 
 
@@ -221,7 +223,8 @@ def _unpriced(policy: Policy, ways: list[Chain]) -> Iterator[Finding]:
             costs = [budget for budget, _ in way.budgets if budget.meter == "cost" and budget.enforce]
             meets = [budget for budget in costs if _meets(rule.match, budget.models)]
             if meets and way.may_meet(rule.match):
-                what = f"`{rule.match}` has no `price`, so it is refused to whoever has `{meets[0].name}` {_at(meets[0].place)}"
+                whom = f"whoever has `{meets[0].name}` {written_at(meets[0].place)}"
+                what = f"`{rule.match}` has no `price`, so it is refused to {whom}"
                 yield Finding(rule.place, f"models[{index}]", "price-missing", f"{what}: add one")
                 break
     costs_of: dict[int, Budget] = {}
@@ -234,7 +237,7 @@ def _unpriced(policy: Policy, ways: list[Chain]) -> Iterator[Finding]:
         cost, place = costs_of.get(id(level)), level.places.get("models")
         for glob in level.models:
             if cost is not None and place is not None and not is_wild(glob) and not matcher(matches)(glob):
-                what = f"no rule matches `{glob}`, so it has no price, and `{cost.name}` {_at(cost.place)} refuses it"
+                what = f"no rule matches `{glob}`, so it has no price, and `{cost.name}` {written_at(cost.place)} refuses it"
                 yield Finding(place, f"{path}.models", "price-missing", f"{what}: add a rule under `models`")
 
 
@@ -253,7 +256,3 @@ def _downgrades(ways: list[Chain], owners: Mapping[int, _Owned]) -> Iterator[Fin
         elif budget.meter != "cost" and "model" not in budget.scope and matcher(budget.models)(to):
             what = f"`{budget.name}` counts `{to}` too, so there is no more room for it: leave it out of `models`"
             yield Finding(budget.place, f"{path}.on_exceed", "downgrade-in-vain", what)
-
-
-def _at(place: Place) -> str:
-    return f"at {place.file}:{place.line}"

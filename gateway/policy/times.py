@@ -7,7 +7,8 @@ belongs to the day it begins on: `fri 22:00-06:00` ends on Saturday morning.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from bisect import bisect_right
+from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -15,6 +16,7 @@ from zoneinfo import ZoneInfo
 from gateway.policy.model import When
 
 _SECOND_US = 1_000_000
+_QUARTER_US = 900 * _SECOND_US
 MINUTES_A_DAY = 1440
 FOR_EVER_US = 1 << 62
 """Later than any clock will tell."""
@@ -32,7 +34,9 @@ def is_in_force(when: When | None, now_us: int) -> bool:
         return False
     if when.hours is None and not when.days:
         return True
-    return any(start_us <= now_us < end_us for start_us, end_us in _spans(when, now_us, ahead_days=1))
+    today = _today(now_us // _QUARTER_US, when.timezone)
+    spans = _spans(when.days, when.hours, when.timezone, today, 1)
+    return any(start_us <= now_us < end_us for start_us, end_us in spans)
 
 
 def changes_at_us(whens: Iterable[When | None], now_us: int) -> int:
@@ -47,8 +51,8 @@ def changes_at_us(whens: Iterable[When | None], now_us: int) -> int:
         moments = [moment for moment in (when.from_us, when.until_us) if moment is not None]
         if when.hours is not None or when.days:
             after_us = now_us if when.from_us is None else max(now_us, when.from_us)
-            for span in _spans(when, after_us, ahead_days=_AHEAD_DAYS):
-                moments.extend(span)
+            edges = _edges(when.days, when.hours, when.timezone, _today(after_us // _QUARTER_US, when.timezone))
+            moments.extend(edges[bisect_right(edges, after_us) :][:1])
         earliest_us = min([earliest_us, *(moment for moment in moments if moment > now_us)])
     return earliest_us
 
@@ -64,16 +68,29 @@ def day_of(moment_us: int, timezone: str) -> date:
     return datetime.fromtimestamp(moment_us // _SECOND_US, _zone(timezone)).date()
 
 
-def _spans(when: When, now_us: int, *, ahead_days: int) -> Iterator[tuple[int, int]]:
-    """The spans of hours that begin from the day before `now_us` on."""
-    start, end = when.hours if when.hours is not None else (0, MINUTES_A_DAY)
+@lru_cache(maxsize=4096)  # many rules have the same hours, and a day is long
+def _spans(
+    days: tuple[int, ...], hours: tuple[int, int] | None, timezone: str, today: date, ahead_days: int
+) -> tuple[tuple[int, int], ...]:
+    """The spans of hours that begin from the day before `today` on."""
+    start, end = hours if hours is not None else (0, MINUTES_A_DAY)
     if end <= start:
         end += MINUTES_A_DAY
-    today = day_of(now_us, when.timezone)
-    for offset in range(-1, ahead_days + 1):
-        day = today + timedelta(days=offset)
-        if not when.days or day.weekday() in when.days:
-            yield at_us(day, start, when.timezone), at_us(day, end, when.timezone)
+    begins = [today + timedelta(days=offset) for offset in range(-1, ahead_days + 1)]
+    begins = [day for day in begins if not days or day.weekday() in days]
+    return tuple([(at_us(day, start, timezone), at_us(day, end, timezone)) for day in begins])
+
+
+@lru_cache(maxsize=4096)
+def _edges(days: tuple[int, ...], hours: tuple[int, int] | None, timezone: str, today: date) -> tuple[int, ...]:
+    """When those spans begin and end, in order."""
+    return tuple(sorted({edge for span in _spans(days, hours, timezone, today, _AHEAD_DAYS) for edge in span}))
+
+
+@lru_cache(maxsize=4096)
+def _today(quarter: int, timezone: str) -> date:
+    """The day in which a quarter of an hour lies: days and offsets change at quarters only."""
+    return day_of(quarter * _QUARTER_US, timezone)
 
 
 @lru_cache(maxsize=1024)

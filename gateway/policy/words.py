@@ -31,6 +31,8 @@ TOP_WORDS = {
     "watch": table(WATCH_WORDS),
     "ladders": named(table(LADDER_WORDS)),
 }
+FIRST_WORDS = ("defaults", "groups", "watch")
+"""What all other sections refer to, in whichever file it stands: it is read before them."""
 RULE_DEFAULTS = {"max_output_tokens": COUNT, "unbounded_output": choice(UNBOUNDED)}
 """What `defaults` says for model rules; the rest of it is for plans."""
 _BUDGETS = items(ref("budget"))

@@ -11,6 +11,8 @@ cannot get past (and a file too large or too deep) ends the file with one mistak
 from __future__ import annotations
 
 import re
+from functools import lru_cache
+from sys import intern
 from typing import Any, NamedTuple
 
 import yaml
@@ -52,8 +54,13 @@ Node = Scalar | Items | Table
 
 def join(path: str, key: str) -> str:
     """`path.key`, the key quoted where it is not a plain word (so that no control character reaches a terminal)."""
-    word = key if _PLAIN_WORD.fullmatch(key) else shown(key)
+    word = _word(key)
     return word if path in ("", TOP) else f"{path}.{word}"
+
+
+@lru_cache(maxsize=1024)  # it is asked of every word of every mapping, and there are few
+def _word(key: str) -> str:
+    return key if _PLAIN_WORD.fullmatch(key) else shown(key)
 
 
 def shown(text: str) -> str:
@@ -188,7 +195,7 @@ class _Builder:
             frame.wants_value = True
         else:
             if frame.key is not None and frame.key.kind != "bad":
-                frame.node.entries[frame.key.text] = (frame.key, node)
+                frame.node.entries[intern(frame.key.text)] = (frame.key, node)  # the same few words, a thousand times
             frame.wants_value = False
 
     def _key(self, table: Table, node: Node, mark: Any) -> Scalar:

@@ -294,3 +294,15 @@ def test_ten_thousand_tenants(tmp_path: Path, record_property: Callable[[str, ob
     record_property("load_s", round(time.perf_counter() - started_s, 2))
     assert policy.tenants["t9999"].budgets[0].limit == 10_000
     assert len(policy.keys) == 10_000
+
+
+def test_what_others_refer_to_is_found_however_it_is_spelled(tmp_path: Path) -> None:
+    """A key in escapes is the same key: defaults and groups hold for files that are read before them."""
+    tenants = "version: 1\nplans: {free: {models: ['group:fast'], budgets: []}}\n"
+    last = 'version: 1\n"d\\u0065faults": {counts_cached_input: true}\n"gro\\u0075ps": {fast: [mini]}\n'
+    policy = load(tmp_path, a=tenants, z=last)
+    assert (policy.plans["free"].counts_cached_input, policy.plans["free"].models) == (True, ("mini",))
+    assert mistakes(tmp_path, a=tenants + "plan: {}\n", z=last) == [
+        "a.yaml:3:1: plan: unknown word; did you mean `plans`? "
+        "allowed: version, defaults, groups, models, upstreams, organisations, plans, tenants, watch, ladders"
+    ]
