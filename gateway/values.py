@@ -282,7 +282,9 @@ class Sighting(NamedTuple):
     session: int = 0
     """What the conversation began with: its first user message."""
     system: int = 0
-    """The system prompt, whole."""
+    """The system prompt, as much of it as is read."""
+    before: int = 0
+    """What was said right before the replayed thinking: for one signature it is one, whoever replays it where it belongs."""
 
 
 class Reason(NamedTuple):

@@ -15,8 +15,8 @@ _SHARE = "per mille"
 
 FEATURES = (
     Feature("template", _SHARE, "of what was read: text that recurs in this tenant's requests"),
-    Feature("novelty", _SHARE, "of the slot's longer words: new to this tenant"),
     Feature("tasks", _SHARE, "of the slot's sentences: begin with a verb of task-giving (write, explain, given, ...)"),
+    Feature("opens", _SHARE, "1000: the slot's first sentence begins with a verb of task-giving"),
     Feature("questions", _SHARE, "of the slot's sentences: end in a question mark or begin with a question word"),
     Feature("polish", _SHARE, "of the slot's sentences: begin with a capital letter and end in punctuation"),
     Feature(
@@ -25,8 +25,7 @@ FEATURES = (
         "ten times the share of the slot's words that speak of one's own affairs (I, my, our, please, thanks)",
     ),
     Feature("code", _SHARE, "ten times the share of the slot's characters that are signs of code and data"),
-    Feature("digits", _SHARE, "three times the share of the slot's words that begin with a digit"),
-    Feature("english", _SHARE, "twice the share of the slot's words that are among the commonest of English"),
+    Feature("digits", _SHARE, "ten times the share of the slot's characters that are digits"),
     Feature("shots", _SHARE, "worked examples in the prompt, from labels that repeat inside it; 1000: ten"),
     Feature("options", _SHARE, "signs of multiple choice; 1000: four"),
     Feature("size", _SHARE, "how long the slot is: 62.5 for each doubling"),
@@ -38,7 +37,6 @@ FEATURES = (
     Feature("logprobs", _SHARE, "1000: token probabilities, or a bias on tokens, are asked for"),
     Feature("warm", _SHARE, "temperature: 1000 at 1 and above; 500 where it is not set"),
     Feature("room", _SHARE, "max_tokens: 62.5 for each doubling; 0 where it is not set"),
-    Feature("numbers", _SHARE, "of the slot's sentences: hold a number in words or digits"),
     Feature("system", _SHARE, "how long the system prompt is: 62.5 for each doubling"),
 )
 
@@ -50,33 +48,34 @@ def _words(text: str) -> frozenset[bytes]:
 
 
 TASK_VERBS = _words(
-    "write create generate explain describe given design develop compose suggest summarize summarise classify identify list "
-    "provide construct discuss compare imagine rewrite outline edit translate convert calculate determine come make "
-    "propose analyze analyse draft give produce formulate invent pretend act build implement define evaluate predict "
-    "categorize brainstorm choose select craft add remove replace arrange rank recommend based using assume suppose consider "
-    "output create: write: illustrate elaborate prove solve compute show derive simplify plan devise introduce interpret "
-    "conduct research organize sort match fill answer extract paraphrase complete correct critique review recite narrate"
+    "accept act add adapt address adopt advise alter analyse analyze annotate answer append apply argue arrange "
+    "articulate ask assemble assess assign assume attempt balance base be become begin brainstorm build calculate "
+    "capture carry cast categorise categorize change characterize chart check choose cite clarify classify combine "
+    "come comment compare compile complete compose compute conceive conclude condense conduct consider construct "
+    "contrast convert convince copy correct count craft create critique debate debug deduce define defend deliver "
+    "demonstrate derive describe design detail detect determine develop devise diagnose differentiate discuss display "
+    "distinguish divide draft dramatize draw edit elaborate embody enumerate envision estimate evaluate examine "
+    "execute expand explain explore express extend extract factor fill find fix follow forecast form formulate "
+    "generate give given group guess highlight hypothesize identify illustrate imagine implement improve improvise "
+    "include infer insert integrate interpret introduce invent investigate join judge justify label list locate look "
+    "make map match measure merge model modify name narrate narrow negotiate normalize note offer optimize order "
+    "organise organize outline output pair paint paraphrase parse perform persuade pick plan play plot point portray "
+    "predict prepare present pretend prioritize produce program project pronounce propose prove provide punctuate put "
+    "rank rate read rearrange reason recall recite recommend reconstruct record recreate reduce refactor reflect "
+    "reformulate rephrase replace report represent research resolve respond restate retell return reverse review "
+    "revise rewrite roleplay role-play role rotate round score search select sell separate set share show simplify "
+    "simulate sketch solve sort speak specify split state step structure substitute suggest summarise summarize "
+    "support suppose synthesize take talk teach test trace transform translate treat trim turn update use using "
+    "utilize validate verify visualize weigh write you you're as "
 )
-"""First words of instructions, as task sets write them."""
+"""First words of instructions as task sets write them: base forms, and the openings of a set scene (you are, as a)."""
 
-QUESTION_WORDS = _words(
-    "what how why who which when where is are can does do could should would if did was were whose whom"
-) - _words("if")
+QUESTION_WORDS = _words("what how why who which when where is are can does do could should would did was were whose whom")
 
 PERSONAL = _words(
     "i i'm i've i'd i'll im ive my me mine we our us we're we've myself please thanks thank hi hello hey ok okay lol pls plz "
     "sorry yeah yes your you're u ur dont can't don't didn't doesn't won't couldn't isn't wasn't mr mrs"
 ) - _words("your")
 
-COMMON = _words(
-    "the of and to a in is that for it as was with be by on not he his but at are this have from or had an they which "
-    "one you were her all she there would their we him been has when who will more no if out so said what up its "
-    "about into than them can only other new some could time these two may then do first any my now such like our "
-    "over man me even most made after also did many before must through back years where much your way well down "
-    "should because each just those people how too little state good very make world still own see men work long get "
-    "here between both life being under never day same another know while last might us great old year off come since "
-    "against go came right used take three "
-)
-"""The commonest words of English text."""
-
 CODE_SIGNS = b'{}[]()<>=;_\\/|*#+&$@~`^"'
+DIGITS = b"0123456789"

@@ -53,6 +53,12 @@ class Lens:
         state.update(data)
         return int.from_bytes(state.digest(), "little") or 1
 
+    def mark(self, value: int) -> int:
+        """32 bits under the key, of a 64-bit value."""
+        state = self._blank.copy()
+        state.update(value.to_bytes(8, "little"))
+        return int.from_bytes(state.digest()[:4], "little")
+
     def phrases(self, text: bytes) -> tuple[str, ...]:
         """Names of the groups that fire on text in lower case whose white space is single spaces; sorted."""
         if self._tripwires is None:

@@ -11,23 +11,29 @@ from typing import Any
 
 from xxhash import xxh3_64_intdigest
 
-from gateway.detectors.features import CODE_SIGNS, COMMON, PERSONAL, QUESTION_WORDS, TASK_VERBS
+from gateway.detectors.features import CODE_SIGNS, DIGITS, PERSONAL, QUESTION_WORDS, TASK_VERBS
 from gateway.detectors.lens import Lens
 from gateway.detectors.past import Past
-from gateway.detectors.text import Said, said
+from gateway.detectors.text import said
 from gateway.values import Ask, Sighting
 
 PIECES_MAX = 96
 RECURS_MIN = 2
-"""Earlier requests that must have held a piece before it can be template."""
-RECURS_SHARE = 25
-"""One in so many recent requests must hold it: ten canned openings in turn do, a seed task drawn from 175 does not."""
+"""Earlier requests that must have held a piece before it is template; one more once 64 have been counted, of at most 128: ten
+canned openings in turn, in three requests of ten, are found."""
 ANCHOR_SHARE = 4
 """A template is named by its longest piece among those at least a quarter as frequent as its most frequent one."""
 LABEL_CHARACTERS = 24
+USER_CHARACTERS_MIN = 16
+"""A user message that is shorter says nothing by itself: the system prompt counts as what is asked."""
+PHRASE_CHARACTERS, PHRASE_HEAD, PHRASE_TAIL = 1_536, 1_024, 512
+"""Of the user's message, what tripwires are sought in: orders stand before or after the material they are about."""
 SKETCH = 8
-SKETCH_WORDS = 64
+WORDS_BYTES = 512
+"""The slot's first words are enough to know whose they are, and what it is about."""
 
+_WHITE = bytes(32 if value in b"\t\n\v\f\r" else value for value in range(256))
+_CHOICES = frozenset(letter + sign for letter in "ABCDEabcde" for sign in ".)")
 _ENDS = (". ", ".\n"), ("? ", "?\n"), ("! ", "!\n")
 
 
@@ -35,21 +41,25 @@ def look(ask: Ask, past: Past, lens: Lens, now_us: int) -> Sighting:
     """What the watch sees in a request. Changes `past`, and nothing else. Never raises on what a body holds."""
     body = ask.body
     text = said(body, ask.text_bytes, lens.seed)
-    pieces, marks, shots = _pieces(text)
+    context, _, _ = _pieces(text.system)
+    pieces, marks, shots = _pieces(text.user)
+    if len(text.user) < USER_CHARACTERS_MIN:
+        pieces, context = context + pieces, []  # what is asked stands in the system prompt
+    own = len(context)
+    pieces = context + pieces
     lowered = [piece.lower() for piece in pieces]
     hashes = [hash(piece) for piece in lowered]
-    counts = past.shares(list(dict.fromkeys(hashes)))
-    known = dict(zip(dict.fromkeys(hashes), counts))
-    least = max(RECURS_MIN, past.recent // RECURS_SHARE)
+    known = past.counted(hashes)
+    least = RECURS_MIN + (past.recent >= 64)
     slot: list[str] = []
     slot_low: list[str] = []
     anchor, template_bytes, top = "", 0, 0
-    for piece, low, key in zip(pieces, lowered, hashes):
+    for at, (piece, low, key) in enumerate(zip(pieces, lowered, hashes)):
         count = known[key]
         if count >= least:
             template_bytes += len(piece)
             top = count if count > top else top
-        elif len(piece) > 1:
+        elif at >= own and len(piece) > 1:
             slot.append(piece)
             slot_low.append(low)
     if top:
@@ -58,15 +68,17 @@ def look(ask: Ask, past: Past, lens: Lens, now_us: int) -> Sighting:
             [low for low, key in zip(lowered, hashes) if known[key] >= least and known[key] > bar], key=len, default=""
         )
     slot_text = "\n".join(slot_low).encode("utf-8", "replace")
-    words = slot_text.split()
+    words = slot_text[:WORDS_BYTES].split()
     read_bytes = len(text.system) + len(text.user)
-    whole = f"{text.system} {text.user}".lower().encode("utf-8", "replace")
-    phrases = lens.phrases(b" ".join(whole.split()))
-    distinct = {word for word in words if len(word) > 4}
-    sketch = _sketch(distinct, lens)
+    user = text.user if len(text.user) <= PHRASE_CHARACTERS else text.user[:PHRASE_HEAD] + text.user[-PHRASE_TAIL:]
+    whole = f"{text.system} {user}".lower().encode("utf-8", "replace")
+    whole = whole.translate(_WHITE)
+    while b"  " in whole:
+        whole = whole.replace(b"  ", b" ")
+    phrases = lens.phrases(whole)
+    sketch = _sketch(words, lens)
     features = (
         min(1000, 1000 * template_bytes // (read_bytes + 1)),
-        1000 * past.news(distinct) // len(distinct) if distinct else 0,
         *_sentences(slot, slot_low),
         *_vocabulary(words, slot_text),
         min(1000, 100 * shots),
@@ -77,7 +89,6 @@ def look(ask: Ask, past: Past, lens: Lens, now_us: int) -> Sighting:
         min(1000, 250 * text.answers),
         1000 if text.tools else 0,
         *_habits(ask, body),
-        _numbers(slot_low),
         _doublings(len(text.system)),
     )
     fingerprint = lens.fingerprint
@@ -85,23 +96,23 @@ def look(ask: Ask, past: Past, lens: Lens, now_us: int) -> Sighting:
         prompt_bytes=text.bytes,
         slot_bytes=len(slot_text),
         template=fingerprint(b"t" + anchor.encode("utf-8", "replace")) if anchor else 0,
-        content=fingerprint(b"c" + b" ".join(words)) if words else 0,
+        content=fingerprint(b"c" + slot_text) if slot_text else 0,
         sketch=sketch,
         habits=fingerprint(b"h" + _habit_text(body)),
         features=features,
         phrases=phrases,
         signature=fingerprint(b"r" + text.signature.encode("utf-8", "replace")) if text.signature else 0,
         session=fingerprint(b"o" + text.opening.encode("utf-8", "replace")) if text.opening else 0,
+        before=fingerprint(b"b" + text.before.encode("utf-8", "replace")) if text.before and text.signature else 0,
         system=fingerprint(b"s" + text.system.encode("utf-8", "replace")) if text.system else 0,
     )
 
 
-def _pieces(text: Said) -> tuple[list[str], int, int]:
+def _pieces(text: str) -> tuple[list[str], int, int]:
     """Lines, sentences and labels; signs of multiple choice; worked examples (how often the commonest label comes again)."""
-    whole = f"{text.system}\n{text.user}"
     for end, cut in _ENDS:
-        whole = whole.replace(end, cut)
-    lines = whole.split("\n")
+        text = text.replace(end, cut)
+    lines = text.split("\n")
     if len(lines) > PIECES_MAX:
         lines = lines[: PIECES_MAX // 2] + lines[-PIECES_MAX // 2 :]
     pieces: list[str] = []
@@ -111,7 +122,7 @@ def _pieces(text: Said) -> tuple[list[str], int, int]:
         line = line.strip()
         if not line:
             continue
-        if line[0] == "(" and line[2:3] == ")":
+        if line[:2] in _CHOICES or (line[0] == "(" and line[2:3] == ")"):
             marks += 1
         colon = line.find(":", 0, LABEL_CHARACTERS)
         if colon > 0 and line[colon + 1 : colon + 2] in ("", " "):
@@ -125,45 +136,35 @@ def _pieces(text: Said) -> tuple[list[str], int, int]:
     return pieces, marks, max(labels.values(), default=1) - 1
 
 
-def _sentences(slot: list[str], slot_low: list[str]) -> tuple[int, int, int]:
-    """tasks, questions, polish."""
-    tasks = questions = polish = 0
+def _sentences(slot: list[str], slot_low: list[str]) -> tuple[int, int, int, int]:
+    """tasks, opens, questions, polish."""
+    tasks = opens = questions = polish = 0
     for piece, low in zip(slot, slot_low):
         first = low.split(" ", 1)[0].strip("\"'*-#.,:").encode("utf-8", "replace")
         end = piece[-1]
-        if end == "?" or first in QUESTION_WORDS:
-            questions += 1
-        elif first in TASK_VERBS:
+        if first in TASK_VERBS:
             tasks += 1
+            opens = opens or (1000 if piece is slot[0] else 0)
+        elif first in QUESTION_WORDS:
+            questions += 1
+            if end == "?" and piece is slot[0] and len(slot) <= 2:
+                opens = 1000
+        elif end == "?":
+            questions += 1
         if end in ".?!" and piece[0].isupper():
             polish += 1
     count = len(slot) or 1
-    return 1000 * tasks // count, 1000 * questions // count, 1000 * polish // count
+    return 1000 * tasks // count, opens, 1000 * questions // count, 1000 * polish // count
 
 
-def _vocabulary(words: list[bytes], text: bytes) -> tuple[int, int, int, int]:
-    """personal, code, digits, english."""
-    count = len(words) or 1
-    personal = common = digits = 0
-    for word in words:
-        if word in COMMON:
-            common += 1
-        if word in PERSONAL:
-            personal += 1
-        elif word[0] - 48 < 10 and word[0] >= 48:
-            digits += 1
-    signs = len(text) - len(text.translate(None, CODE_SIGNS))
+def _vocabulary(words: list[bytes], text: bytes) -> tuple[int, int, int]:
+    """personal, code, digits."""
+    count, size = len(words) or 1, len(text) + 1
     return (
-        min(1000, 10_000 * personal // count),
-        min(1000, 10_000 * signs // (len(text) + 1)),
-        min(1000, 3_000 * digits // count),
-        min(1000, 2_000 * common // count),
+        min(1000, 10_000 * sum(map(PERSONAL.__contains__, words)) // count),
+        min(1000, 10_000 * (len(text) - len(text.translate(None, CODE_SIGNS))) // size),
+        min(1000, 10_000 * (len(text) - len(text.translate(None, DIGITS))) // size),
     )
-
-
-def _numbers(slot_low: list[str]) -> int:
-    held = sum([1 for piece in slot_low if not piece.isalpha() and any(map(str.isdigit, piece))])
-    return 1000 * held // (len(slot_low) or 1)
 
 
 def _doublings(size: int) -> int:
@@ -205,8 +206,8 @@ def _habit_text(body: dict[str, Any]) -> bytes:
     return f"{settings}{names}{'tools' in body}".encode("utf-8", "replace")
 
 
-def _sketch(words: set[bytes], lens: Lens) -> tuple[int, ...]:
+def _sketch(words: list[bytes], lens: Lens) -> tuple[int, ...]:
     seed = lens.seed
-    order = sorted([xxh3_64_intdigest(word, seed) for word in words])[:SKETCH]
+    order = sorted([xxh3_64_intdigest(word, seed) for word in set(words) if len(word) > 4])[:SKETCH]
     # Their order is a fast hash's; what leaves the process is a keyed one's.
-    return tuple(sorted([lens.fingerprint(b"w%d" % value) & 0xFFFFFFFF for value in order]))
+    return tuple(sorted([lens.mark(value) for value in order]))

@@ -1,28 +1,29 @@
 """Profiles: what a window looks like, one finding each, with the numbers that speak for it.
 
 A profile is a sum of few numbers with fixed weights, passed through a logistic curve: `weights` is a plain table, and each
-term of the sum is a reason with its own code. Every stream of a window is judged alone and the most suspicious one counts,
-if it is large enough to matter.
+term of the sum is a reason with its own code. A profile looks at one stream of a window (the requests that could be its own at
+all), so honest requests beside them do not thin them out; how large a share of the window they are is itself a term.
 """
 
 from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from gateway.detectors import stream
 from gateway.detectors.features import FEATURES
-from gateway.detectors.weights import PROFILES, Term
+from gateway.detectors.weights import PROFILES, Profile
 from gateway.detectors.window import KINDS, Window
 from gateway.policy.model import Purpose
 from gateway.values import Finding, Reason
 
-REQUESTS_MIN = 12
+REQUESTS_MIN = 8
 """A stream of fewer says nothing: the first requests of a tenant, when nothing is known of its templates, are among them."""
-SHARE_MIN = 50
-"""Per mille of the window that a stream must be."""
+SHARE_MIN = 130
+"""Per mille of the window that a stream must be: no honest corpus has so many requests of a generator's kind, and few of a
+collector's. An attack that is less of a tenant's traffic is not seen, and says so in docs/watch.md."""
 REASONS_MAX = 5
 
 EXPLAINS: Mapping[Purpose, frozenset[str]] = {
@@ -38,11 +39,13 @@ class Candidate(NamedTuple):
     sums: array[int]
 
 
-def judge(window: Window, purposes: frozenset[Purpose]) -> tuple[Finding, ...]:
-    """One finding a profile, the most suspicious first. Pure: equal windows give equal findings."""
+def judge(window: Window, purposes: frozenset[Purpose], profiles: Sequence[Profile] = PROFILES) -> tuple[Finding, ...]:
+    """One finding a profile, the most suspicious first. Pure: equal windows give equal findings.
+
+    `profiles` are the gateway's own; an evaluation gives others, fitted without what it tests.
+    """
     explained = frozenset().union(*(EXPLAINS[purpose] for purpose in purposes))
-    seen = [(each.sums[0], measures(window, each.sums)) for each in candidates(window)]
-    findings = [_finding(profile.name, profile.bias, profile.terms, seen, profile.name in explained) for profile in PROFILES]
+    findings = [_finding(profile, window, explained=profile.name in explained) for profile in profiles]
     return tuple(sorted(findings, key=lambda finding: (-finding.score, finding.profile)))
 
 
@@ -84,26 +87,20 @@ def _regular(window: Window) -> int:
     return int(1000 * max(0.0, 1.0 - variation))
 
 
-def _finding(
-    name: str,
-    bias: float,
-    terms: tuple[Term, ...],
-    seen: list[tuple[int, dict[str, int]]],
-    explained: bool,
-) -> Finding:
-    best = Finding(name, 0, (), 0, explained)
-    for requests, found in seen:
-        if requests < REQUESTS_MIN:
-            continue
-        parts = [(term.weight * (found.get(term.name, 0) - term.usual) / 1000, term) for term in terms]
-        total = bias + sum(part for part, _ in parts)
-        score = int(1000 / (1 + math.exp(-max(-30.0, min(30.0, total)))))
-        if score >= best.score:
-            parts.sort(key=lambda pair: -pair[0])
-            reasons = tuple(
-                Reason(term.name, found.get(term.name, 0), term.usual, term.unit)
-                for part, term in parts[:REASONS_MAX]
-                if part > 0.1
-            )
-            best = Finding(name, score, reasons, requests, explained)
-    return best
+def is_judged(window: Window, sums: array[int]) -> bool:
+    """Whether a stream is large enough to say something of its tenant."""
+    return sums[0] >= REQUESTS_MIN and 1000 * sums[0] >= SHARE_MIN * window.requests
+
+
+def _finding(profile: Profile, window: Window, *, explained: bool) -> Finding:
+    sums = window.kinds[KINDS.index(profile.stream)]
+    if not is_judged(window, sums):
+        return Finding(profile.name, 0, (), 0, explained)
+    found = measures(window, sums)
+    parts = [(term.weight * (found.get(term.name, 0) - term.usual) / 1000, term) for term in profile.terms]
+    total = profile.bias + sum(part for part, _ in parts)
+    score = int(1000 / (1 + math.exp(-max(-30.0, min(30.0, total)))))
+    parts.sort(key=lambda pair: -pair[0])
+    told = [term for part, term in parts[:REASONS_MAX] if part > 0.1]
+    reasons = tuple([Reason(term.name, found.get(term.name, 0), term.usual, term.unit) for term in told])
+    return Finding(profile.name, score, reasons, sums[0], explained)

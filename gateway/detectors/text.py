@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-SYSTEM_CHARACTERS = 1_536
-USER_CHARACTERS = 4_096
+SYSTEM_CHARACTERS = 1_024
+USER_CHARACTERS = 2_560
 MESSAGES_HEAD = 8
 MESSAGES_TAIL = 24
 PARTS_MAX = 16
@@ -33,6 +33,8 @@ class Said(NamedTuple):
     """Tools are offered, called, or answered."""
     signature: str
     """Of the last thinking block that is replayed; "": none."""
+    before: str
+    """What was said right before it: it stays the same when a client drops the beginning of a long conversation."""
 
 
 def said(body: dict[str, Any], text_bytes: int, seed: int) -> Said:
@@ -44,14 +46,14 @@ def said(body: dict[str, Any], text_bytes: int, seed: int) -> Said:
     tools = bool(body.get("tools") or body.get("functions"))
     if type(messages) is str:
         return Said(_sample(system, SYSTEM_CHARACTERS, seed), _sample(messages, USER_CHARACTERS, seed), messages[:256],
-                    len(system) + len(messages), 0, tools, "")  # fmt: skip
+                    len(system) + len(messages), 0, tools, "", "")  # fmt: skip
     if type(messages) is not list:
-        return Said(_sample(system, SYSTEM_CHARACTERS, seed), "", "", len(system), 0, tools, "")
+        return Said(_sample(system, SYSTEM_CHARACTERS, seed), "", "", len(system), 0, tools, "", "")
     total = len(system)
     if len(messages) > MESSAGES_HEAD + MESSAGES_TAIL:
         total = text_bytes
         messages = messages[:MESSAGES_HEAD] + messages[-MESSAGES_TAIL:]
-    user = opening = signature = ""
+    user = opening = signature = before = text = ""
     message: Any
     role: Any
     content: Any
@@ -65,13 +67,14 @@ def said(body: dict[str, Any], text_bytes: int, seed: int) -> Said:
                 tools = True
             if role is None:
                 if message.get("type") == "reasoning":
-                    signature = _string(message.get("encrypted_content")) or signature
+                    if found := _string(message.get("encrypted_content")):
+                        signature, before = found, text
                     continue
                 tools = True  # function_call, function_call_output and their kin
                 continue
         else:
             continue
-        text = content if type(content) is str else _text(content)
+        earlier, text = text, content if type(content) is str else _text(content)
         total += len(text)
         if role == "user":
             if text:
@@ -81,8 +84,8 @@ def said(body: dict[str, Any], text_bytes: int, seed: int) -> Said:
                 tools = True  # nothing but results
         elif role == "assistant":
             answers += 1
-            if type(content) is list:
-                signature = _signature(content) or signature
+            if type(content) is list and (found := _signature(content)):
+                signature, before = found, earlier
         elif role in ("system", "developer"):
             system = f"{system}\n{text}" if system else text
         else:
@@ -90,7 +93,7 @@ def said(body: dict[str, Any], text_bytes: int, seed: int) -> Said:
     if total > text_bytes:
         total = text_bytes
     return Said(_sample(system, SYSTEM_CHARACTERS, seed), _sample(user, USER_CHARACTERS, seed), opening[:256],
-                total, answers, tools, signature)  # fmt: skip
+                total, answers, tools, signature, before[:256])  # fmt: skip
 
 
 def _string(value: object) -> str:

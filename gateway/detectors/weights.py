@@ -1,7 +1,9 @@
-"""The profiles' weights, as a plain table. Written by hand: a first set, from what is published of extraction.
+"""The profiles' weights, as a plain table.
 
 A weight is what the logit gains when a measure goes from 0 to 1000; `usual` is the measure's median over honest windows, at
-which a term says nothing.
+which a term says nothing. Fitted on 2026-11-25 by `bench/fit_profiles.py --windows 8 --write`, on the 22 corpora that
+docs/watch.md names and the families in `bench/families.py`; `gateway.evaluation.fit_profiles` says how. What they are worth on
+traffic that was not fitted on stands in docs/watch.md. Relay is not fitted: nobody has examples of it.
 """
 
 from __future__ import annotations
@@ -20,30 +22,54 @@ class Term(NamedTuple):
 
 class Profile(NamedTuple):
     name: str
+    stream: str
+    """The kind of requests it looks at: one of `window.KINDS`."""
     bias: float
+    """The sum at which every term is usual."""
     terms: tuple[Term, ...]
 
 
 PROFILES = (
-    Profile("generator", -4.0, (
-        Term("says_invention", 4.0, 0), Term("says_rewriting", 3.0, 0), Term("says_training", 3.0, 0),
-        Term("says_grading", 1.5, 0),
-        Term("personal", -2.0, 300), Term("fresh", 1.0, 500), Term("turns", -1.0, 0), Term("tools", -1.5, 0),
-        Term("room", 0.5, 0), Term("few", -1.0, 100),
+    Profile("generator", "inventing", 0.79, (
+        Term("share", 1.22, 0),
+        Term("says_invention", 0.31, 0),
+        Term("says_rewriting", 0.31, 0),
+        Term("says_training", 0.31, 0),
+        Term("room", 0.15, 0),
+        Term("personal", -0.31, 132),
+        Term("turns", -0.61, 0),
+        Term("tools", -0.61, 0),
     )),
-    Profile("collector", -4.5, (
-        Term("tasks", 4.0, 50), Term("questions", 1.5, 100), Term("personal", -4.0, 300), Term("polish", 2.5, 400),
-        Term("fresh", 2.0, 500), Term("code", -1.5, 100), Term("near", -2.0, 50), Term("turns", -2.0, 0),
-        Term("tools", -2.0, 0),
-        Term("uneven", -2.0, 300), Term("size", -2.0, 450), Term("few", -1.0, 100),
+    Profile("collector", "orders", -5.58, (
+        Term("share", 10.57, 0),
+        Term("tasks", 4.52, 38),
+        Term("personal", -3.46, 132),
+        Term("code", -1.83, 36),
+        Term("uneven", -3.27, 258),
+        Term("digits", -1.82, 107),
+        Term("options", -1.72, 0),
+        Term("shots", -1.72, 0),
+        Term("system", -1.83, 0),
     )),
-    Profile("harvest", -5.0, (
-        Term("says_steps", 3.0, 0), Term("says_hidden", 5.0, 0), Term("shots", -3.0, 0), Term("options", -1.0, 0),
-        Term("samples", 2.0, 0), Term("numbers", 1.5, 100), Term("repeats", 0.5, 20), Term("personal", -2.0, 300),
-        Term("fresh", 1.0, 500), Term("warm", 1.0, 500), Term("logprobs", 1.0, 0), Term("few", -1.0, 100),
+    Profile("harvest", "reasoning", -2.29, (
+        Term("share", 2.23, 0),
+        Term("says_hidden", 8.27, 0),
+        Term("says_steps", 0.35, 0),
+        Term("says_grading", 6.65, 0),
+        Term("samples", 7.11, 0),
+        Term("warm", 4.13, 500),
+        Term("room", 1.59, 0),
+        Term("shots", -10.61, 0),
+        Term("options", -7.02, 0),
+        Term("personal", -6.87, 132),
+        Term("turns", -6.37, 0),
+        Term("tools", -4.99, 0),
+        Term("uneven", -2.77, 258),
     )),
-    Profile("relay", -5.0, (
-        Term("foreign", 9.0, 0), Term("programs", 2.0, 125), Term("few", -1.0, 100),
+    Profile("relay", "all", -5.0, (
+        Term("foreign", 9.0, 0),
+        Term("programs", 2.0, 125),
+        Term("few", -1.0, 100),
     )),
 )  # fmt: skip
 
@@ -62,6 +88,8 @@ REASONS = {
     "tools": "how many requests use tools",
     "room": "how long answers may be",
     "few": "how few requests this rests on",
+    "share": "how many of all requests are of this kind",
+    "system": "how long the system prompt is",
     "tasks": "how many sentences are orders to carry out a task",
     "questions": "how many sentences are questions",
     "polish": "how many sentences are written out, from a capital letter to a full stop",
@@ -72,7 +100,7 @@ REASONS = {
     "shots": "how many worked examples a prompt holds",
     "options": "how many questions are multiple choice",
     "samples": "how many answers are asked for at once",
-    "numbers": "how many sentences hold numbers",
+    "digits": "how much of the text is digits",
     "repeats": "how many requests ask again what was asked before",
     "warm": "the temperature that is set",
     "logprobs": "how many requests ask for the probabilities of tokens",

@@ -28,13 +28,31 @@ SIGNATURES = 48
 BITS = 16_384
 DUMP_BYTES_MAX = 16_384
 
-KINDS = ("all", "asking", "inventing", "reasoning")
+KINDS = ("all", "orders", "inventing", "reasoning")
 INVENTING = frozenset(("invention", "rewriting", "training"))
-REASONING = frozenset(("steps", "hidden"))
+REASONING = frozenset(("steps", "hidden", "grading"))
+CONTEXT_BYTES_MAX = 400
+"""Beside the slot: more is an application's own prompt, or what a question is about."""
 NEAR = 5
 """Sketch values, of eight, that two requests must share to be nearly the same."""
 
-_TASKS, _QUESTIONS, _TURNS, _TOOLS = INDEX["tasks"], INDEX["questions"], INDEX["turns"], INDEX["tools"]
+_OPENS, _POLISH, _PERSONAL, _CODE = INDEX["opens"], INDEX["polish"], INDEX["personal"], INDEX["code"]
+_TURNS, _TOOLS, _SAMPLES, _OPTIONS = INDEX["turns"], INDEX["tools"], INDEX["samples"], INDEX["options"]
+
+
+def _is_order(sighting: Sighting) -> bool:
+    """One whole task for anybody: it opens like one, is written out, speaks of nobody's own affairs and brings no material."""
+    features = sighting.features
+    return (
+        features[_OPENS] > 0
+        and sighting.prompt_bytes - sighting.slot_bytes <= CONTEXT_BYTES_MAX
+        and features[_OPTIONS] < 500
+        and features[_POLISH] >= 750
+        and features[_PERSONAL] <= 100
+        and features[_CODE] <= 150
+        and not features[_TURNS]
+        and not features[_TOOLS]
+    )
 
 
 class Window:
@@ -51,7 +69,7 @@ class Window:
         self.contents = array("Q", bytes(8 * RING))
         self.sketches = array("I", bytes(4 * RING * 8))
         self.signatures = array("Q", bytes(16 * SIGNATURES))
-        """Pairs: a thinking signature, and the session it was first met in."""
+        """Pairs: a thinking signature, and what was said before it where it was first met."""
         self.habits: dict[int, int] = {}
         self.bits = bytearray(BITS // 8)
         self.bits_set = 0
@@ -82,13 +100,12 @@ class Window:
             output=min(1000, 62 * output_tokens.bit_length()),
         )
         phrases = sighting.phrases
-        asks = features[_TASKS] + features[_QUESTIONS] >= 200 and not features[_TURNS] and not features[_TOOLS]
         stream.add(self.kinds[0], seen)
-        if asks:
+        if _is_order(sighting):
             stream.add(self.kinds[1], seen)
         if not INVENTING.isdisjoint(phrases):
             stream.add(self.kinds[2], seen)
-        if not REASONING.isdisjoint(phrases):
+        if features[_SAMPLES] or not REASONING.isdisjoint(phrases):
             stream.add(self.kinds[3], seen)
         stream.add(self._template(sighting.template), seen)
         self.contents[self.at % RING] = sighting.content
@@ -158,15 +175,15 @@ class Window:
         return int(any(len(mine.intersection(sketches[8 * i : 8 * i + 8])) >= NEAR for i in range(held)))
 
     def _foreign(self, sighting: Sighting) -> int:
-        """Whether thinking is replayed that was first met in another session."""
+        """Whether thinking is replayed behind other words than those it was first met behind."""
         signature = sighting.signature
-        if not signature:
+        if not signature or not sighting.before:
             return 0
         for index in range(0, 2 * SIGNATURES, 2):
             if self.signatures[index] == signature:
-                return int(self.signatures[index + 1] != sighting.session)
+                return int(self.signatures[index + 1] != sighting.before)
         begin = 2 * (signature % SIGNATURES)
-        self.signatures[begin], self.signatures[begin + 1] = signature, sighting.session
+        self.signatures[begin], self.signatures[begin + 1] = signature, sighting.before
         return 0
 
     def merge(self, other: Window) -> None:

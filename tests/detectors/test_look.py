@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from gateway.detectors import FEATURES, Lens, Past, look
 from gateway.detectors.features import INDEX
-from gateway.detectors.past import CELLS, WORD_BITS
+from gateway.detectors.past import CELLS
 from tests.detectors.make import BOOKS, LENS, ask, chat, looks
 
 TEMPLATE = (
@@ -85,22 +85,19 @@ def test_features_are_in_the_order_of_their_names():
     assert (feature(second, "tasks"), feature(second, "personal") > 900) == (0, True)
 
 
-def test_a_replayed_signature_is_seen():
-    """The signature of a replayed thinking block has one fingerprint, in whichever conversation it stands."""
+def replay(*before, opening="one"):
+    """A body that replays thinking after these user messages."""
     block = {"type": "thinking", "thinking": "hm", "signature": "c2lnbmF0dXJl"}
-    bodies = [
-        {
-            "messages": [
-                {"role": "user", "content": opening},
-                {"role": "assistant", "content": [block]},
-                {"role": "user", "content": "go"},
-            ]
-        }
-        for opening in ("one", "two")
-    ]
-    one, two = looks([ask(body) for body in bodies])
-    assert one.signature == two.signature != 0
-    assert one.session != two.session
+    asked = [{"role": "user", "content": each} for each in (opening, *before)]
+    return ask({"messages": [*asked, {"role": "assistant", "content": [block]}, {"role": "user", "content": "go"}]})
+
+
+def test_a_replayed_signature_is_seen():
+    """Replayed thinking has one fingerprint, and so has what was said before it, in however short a part of a conversation."""
+    whole, part, foreign = looks([replay("why?"), replay("why?", opening="later"), replay("how?")])
+    assert whole.signature == part.signature == foreign.signature != 0
+    assert whole.before == part.before != foreign.before != 0
+    assert whole.session != part.session
 
 
 @pytest.mark.parametrize(
@@ -158,6 +155,6 @@ def test_a_past_does_not_grow(texts):
     """What a gateway remembers of a tenant has one size, whatever the tenant sends."""
     past = Past()
     looks([chat(text) for text in texts], past)
-    held = (past.low, past.high, past.words, past.words_before)
-    assert [len(each) for each in held] == [CELLS, CELLS, WORD_BITS // 8, WORD_BITS // 8]
+    held = (past.low, past.high)
+    assert [len(each) for each in held] == [CELLS, CELLS]
     assert sum(map(len, held)) < 16_384

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.detectors import EXPLAINS, FEATURES, PROFILES, REASONS, Window, judge
-from gateway.detectors.window import DUMP_BYTES_MAX
+from gateway.detectors.window import DUMP_BYTES_MAX, KINDS
 from gateway.values import Sighting
 from tests.detectors.make import chat, looks
 
@@ -46,6 +46,8 @@ SIGHTINGS = st.builds(
     phrases=st.lists(st.text("abc", min_size=1, max_size=3), max_size=3, unique=True).map(tuple),
     signature=NUMBERS,
     session=NUMBERS,
+    system=NUMBERS,
+    before=NUMBERS,
 )
 
 
@@ -125,8 +127,8 @@ def test_what_is_no_dump_is_refused(data):
 def test_replayed_thinking_of_another_session():
     """A signature that comes back in its own session is nothing; in another session it is relay."""
     base = looks([chat("hello")])[0]
-    own = window([base._replace(signature=5, session=1)] * 40)
-    foreign = window([base._replace(signature=5, session=at) for at in range(1, 41)])
+    own = window([base._replace(signature=5, before=1)] * 40)
+    foreign = window([base._replace(signature=5, before=at) for at in range(1, 41)])
     scores = [{each.profile: each.score for each in judge(made, frozenset())}["relay"] for made in (own, foreign)]
     assert scores[0] < 100 < 900 < scores[1]
 
@@ -138,3 +140,40 @@ def test_a_tenant_cannot_raise_anothers_score():
     looks(honest * 3)  # somebody else, with the same prompts and a past of its own
     looks(invented(100))
     assert window(looks(honest)).dump() == alone
+
+
+def test_profiles_look_at_streams_that_exist():
+    """Each profile looks at a kind of requests that windows keep, and no term of it is there twice."""
+    assert {profile.stream for profile in PROFILES} <= set(KINDS)
+    assert all(len({term.name for term in profile.terms}) == len(profile.terms) for profile in PROFILES)
+    assert {profile.name for profile in PROFILES} == {"generator", "collector", "harvest", "relay"}
+
+
+def test_honest_requests_beside_it_do_not_hide_a_generator():
+    """Two honest requests of three leave the generator's stream what it is: it is judged alone."""
+    honest = looks([chat(f"my parcel {at} is late again, what can i do about it?") for at in range(120)])
+    mixed = [sighting for at, own in enumerate(looks(invented(60))) for sighting in (own, *honest[2 * at : 2 * at + 2])]
+    first = judge(window(mixed), frozenset())[0]
+    assert (first.profile, first.score > 500, first.requests) == ("generator", True, 60)
+    assert judge(window(honest), frozenset())[0].score < 100
+
+
+def test_a_job_over_documents_is_no_collector():
+    """One order over many documents is a template: what is asked is not varied, whatever the documents say."""
+    words = ["harbour", "fugue", "loom", "tax", "glacier", "theorem", "bakery", "orbit", "ledger", "mosaic"]
+    job = [
+        chat(f"Summarise the text in two sentences.\n\nText: The {words[at % 10]} of {at} was sold to a {words[at // 10]}.")
+        for at in range(100)
+    ]
+    assert judge(window(looks(job)), frozenset())[0].score < 50
+
+
+def test_varied_orders_are_a_collectors():
+    """Whole tasks for anybody, each another, are what a collector sends; canned openings in turn do not change that."""
+    verbs, forms = ["Write", "Compose", "Draft", "Design", "Outline"], ["a fable", "a menu", "a lesson", "a letter", "an ode"]
+    subjects = ["bridges in winter", "the price of salt", "an honest thief", "a quiet harbour", "two rival bakers", "lost keys"]
+    tasks = [f"{verb} {form} about {subject}." for subject in subjects for form in forms for verb in verbs]
+    openings = [f"Good day to you, friend number {at}, I hope that you are well." for at in range(10)]
+    for asked in (tasks, [f"{openings[at % 10]}\n\n{task}" for at, task in enumerate(tasks)]):
+        first = judge(window(looks([chat(task) for task in asked])), frozenset())[0]
+        assert (first.profile, first.score > 500) == ("collector", True)
