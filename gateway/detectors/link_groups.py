@@ -28,7 +28,8 @@ RHYTHM_SHARE = 0.4
 """Of the group's rhythm that each member must have, where nothing is shared outright."""
 NEAR_LINKS = 2
 _MADE = KINDS.index("made_alike")
-_OUTRIGHT = tuple(KINDS.index(kind) for kind in ("prompts", "signatures", "payment", "network", "signup"))
+_OUTRIGHT = tuple(KINDS.index(kind) for kind in ("signatures", "payment", "network", "signup"))
+"""What stands in for a common rhythm. Prompts do not: who runs the same public data set sends the same prompts."""
 
 
 def graph_of(edges: Iterable[Edge]) -> Graph:
