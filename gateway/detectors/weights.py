@@ -1,7 +1,7 @@
 """The profiles' weights, as a plain table.
 
 A weight is what the logit gains when a measure goes from 0 to 1000; `usual` is the measure's median over honest windows, at
-which a term says nothing. Fitted on 2026-11-25 by `bench/fit_profiles.py --windows 8 --write`, on the 22 corpora that
+which a term says nothing. Fitted on 2026-11-25 by `bench/fit_profiles.py --windows 8 --write`, on the 21 corpora that
 docs/watch.md names and the families in `bench/families.py`; `gateway.evaluation.fit_profiles` says how. What they are worth on
 traffic that was not fitted on stands in docs/watch.md. Relay is not fitted: nobody has examples of it.
 """
@@ -40,31 +40,31 @@ PROFILES = (
         Term("turns", -0.61, 0),
         Term("tools", -0.61, 0),
     )),
-    Profile("collector", "orders", -5.58, (
-        Term("share", 10.57, 0),
-        Term("tasks", 4.52, 38),
-        Term("personal", -3.46, 132),
-        Term("code", -1.83, 36),
-        Term("uneven", -3.27, 258),
-        Term("digits", -1.82, 107),
+    Profile("collector", "orders", -5.55, (
+        Term("share", 10.53, 0),
+        Term("tasks", 4.5, 38),
+        Term("personal", -3.44, 132),
+        Term("code", -1.81, 36),
+        Term("uneven", -3.25, 258),
+        Term("digits", -1.8, 107),
         Term("options", -1.72, 0),
-        Term("shots", -1.72, 0),
-        Term("system", -1.83, 0),
+        Term("shots", -1.71, 0),
+        Term("system", -1.81, 0),
     )),
-    Profile("harvest", "reasoning", -2.29, (
+    Profile("harvest", "reasoning", -2.28, (
         Term("share", 2.23, 0),
-        Term("says_hidden", 8.27, 0),
-        Term("says_steps", 0.35, 0),
-        Term("says_grading", 6.65, 0),
-        Term("samples", 7.11, 0),
-        Term("warm", 4.13, 500),
-        Term("room", 1.59, 0),
-        Term("shots", -10.61, 0),
-        Term("options", -7.02, 0),
+        Term("says_hidden", 8.25, 0),
+        Term("says_steps", 0.34, 0),
+        Term("says_grading", 6.64, 0),
+        Term("samples", 7.09, 0),
+        Term("warm", 4.12, 500),
+        Term("room", 1.58, 0),
+        Term("shots", -10.6, 0),
+        Term("options", -7.01, 0),
         Term("personal", -6.87, 132),
         Term("turns", -6.37, 0),
-        Term("tools", -4.99, 0),
-        Term("uneven", -2.77, 258),
+        Term("tools", -4.98, 0),
+        Term("uneven", -2.78, 258),
     )),
     Profile("relay", "all", -5.0, (
         Term("foreign", 9.0, 0),
