@@ -230,6 +230,14 @@ def admin_token(environ: Mapping[str, str], settings: Settings) -> str:
     return value
 
 
+def evidence_key(environ: Mapping[str, str]) -> str:
+    """The key that signs evidence, from GAUGER_EVIDENCE_KEY or the file GAUGER_EVIDENCE_KEY_FILE names.
+
+    "": one is made, and kept. Raises SettingsError.
+    """
+    return _from_environment("GAUGER_EVIDENCE_KEY", environ) or ""
+
+
 def upstream_credentials(environ: Mapping[str, str]) -> dict[str, list[tuple[bytes, bytes]]]:
     """The upstream's own key as each family's headers, from UPSTREAM_API_KEY or the file UPSTREAM_API_KEY_FILE names.
 

@@ -24,7 +24,7 @@ LAYERS = (
     ("gateway.errors",),
     (*PURE, "gateway.store.ports", "gateway.upstream.base", "gateway.background", "gateway.logs", "gateway.demo"),
     ("gateway.store", "gateway.upstream", "gateway.settings", "gateway.endpoints", "gateway.whole", "gateway.spool"),
-    ("gateway.watch.ladder",),
+    ("gateway.watch.ladder", "gateway.evidence"),
     ("gateway.holds", "gateway.snapshot", "gateway.watch"),
     ("gateway.waiting",),
     ("gateway.phases",),
@@ -65,6 +65,11 @@ WALLS = (
     ),
     Wall(("gateway.watch.ladder",), (*EFFECTS, *CLOCKS_AND_CHANCE), "1: when somebody climbs is told by arguments alone"),
     Wall(("gateway.detectors",), ("gateway.wires",), "3: a detector sees an Ask"),
+    Wall(
+        ("gateway.evidence.chain", "gateway.evidence.verify", "gateway.evidence.export_format", "gateway.evidence.seal"),
+        (*EFFECTS, *CLOCKS_AND_CHANCE, "gateway.store", "gateway.settings", "gateway.watch", "gateway.detectors"),
+        "6: evidence is checked with nothing but its file",
+    ),
     Wall(("gateway.wires", "gateway.store"), ("gateway.policy",), "3: neither a wire nor the store sees a policy"),
     Wall(("gateway.store",), ("gateway.wires", "gateway.budgets"), "3: the store sees keys, amounts and windows"),
     Wall(

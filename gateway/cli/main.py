@@ -17,6 +17,7 @@ from gateway.cli import (
     demo,
     diff,
     evaluate,
+    evidence,
     explain,
     init,
     keys,
@@ -46,6 +47,7 @@ COMMANDS = (
     watch,
     analyst,
     watermark,
+    evidence,
     evaluate,
 )
 
@@ -65,6 +67,7 @@ Gauger stands in front of model servers and holds every request to the budgets o
   gauger usage --tenant TENANT      what a tenant has used and what is left
   gauger watch list                 who looks like an extraction, and what is done about it
   gauger watermark detect FILE      whose watermark a text carries
+  gauger evidence export            what was seen and decided, in a file that others can check
   gauger evaluate --corpus DIR ...  what the watch catches, misses and costs, on a corpus of your own
 """
 

@@ -1,0 +1,121 @@
+"""Logs to try things on: real files, real keys, a clock that is told."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gateway.evidence.books import Books
+from gateway.evidence.chain import tenant_key
+from gateway.evidence.export import Wanted, export
+from gateway.evidence.keys import KeyRing, signer
+from gateway.evidence.sink import EvidenceSink, rules_of
+from gateway.evidence.verify import Report, verify
+from gateway.values import Reason, Sighting
+
+SECRET = b"a secret of at least some bytes"
+START_US = 1_800_000_000_000_000
+DAY_US = 86_400_000_000
+RULES = rules_of("0.2.0", ("novelty", "tempo"), ("thinking 2027-01", "tasks 2027-02"))
+GIVEN = "07" * 32
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_us = START_US
+
+    def __call__(self) -> int:
+        return self.now_us
+
+
+class Seen(NamedTuple):
+    at_us: int
+    request_id: str
+    organisation: str
+    tenant: str
+    key_id: str
+    subject: str
+    policy: str
+    endpoint: str
+    input_tokens: int
+    output_tokens: int
+    status: int
+    step: str
+    was_shadow: bool
+    sighting: Sighting
+    sealed: str = ""
+
+
+class Decision(NamedTuple):
+    at_us: int
+    kind: str
+    subject: str
+    organisation: str
+    ladder: str = "standard"
+    before: str = ""
+    after: str = "notice"
+    is_shadow: bool = True
+    score: int = 812
+    profile: str = "collector"
+    reasons: tuple[Reason, ...] = (Reason("few_words", 3, 1, "%"),)
+    requests: int = 30
+    cluster: str = ""
+    policy: str = "0123456789abcdef"
+    by: str = ""
+    reason: str = ""
+
+
+class Gap(NamedTuple):
+    run: str
+    first: int
+    numbers: int
+    why: str
+    at_us: int
+
+
+def seen(number: int, tenant: str = "acme", organisation: str = "org", **fields: Any) -> Seen:
+    sighting = Sighting(700, 300, 2**63 + number, number, (1, 2), 9, (500, 20), ("thinking",), 0, 5, 6)
+    plain = Seen(
+        START_US, f"req-{number}", organisation, tenant, "k", tenant, "0123456789abcdef", "chat/completions", 10, 20, 200,
+        "", True, sighting,
+    )  # fmt: skip
+    return plain._replace(**fields)
+
+
+def open_books(root: Path, clock: Clock, *, given: str = GIVEN) -> Books:
+    return Books(root, SECRET, KeyRing(root / "keys", given=given), now_us=clock)
+
+
+def open_sink(root: Path, clock: Clock, *, keep_days: int = 400, given: str = GIVEN) -> EvidenceSink:
+    return EvidenceSink(open_books(root, clock, given=given), RULES, keep_us=keep_days * DAY_US)
+
+
+def exported(
+    root: Path,
+    clock: Clock,
+    tenant: str = "acme",
+    organisation: str = "org",
+    *,
+    from_us: int = 0,
+    to_us: int = 0,
+    given: str = GIVEN,
+) -> list[bytes]:
+    ring = KeyRing(root / "keys", given=given)
+    now = ring.current(at_us=clock(), make=False)
+    assert now is not None
+    key = tenant_key(SECRET, organisation, tenant) if tenant else b""
+    wanted = Wanted(organisation, tenant, key, from_us, to_us or clock() + 1)
+    return list(export(root, ring, now, wanted, made_at_us=clock()))
+
+
+def checked(lines: list[bytes], *, given: str = GIVEN, **options: Any) -> Report:
+    return verify(lines, anchors=[signer(bytes.fromhex(given)).public] if given else [], **options)
+
+
+def traffic(
+    sink: EvidenceSink, clock: Clock, *, seconds: int = 6, tenants: tuple[str, ...] = ("acme", "beta"), first: int = 1
+) -> None:
+    """One request of each tenant a second, each second signed."""
+    for second in range(first, first + seconds):
+        for index, tenant in enumerate(tenants):
+            sink.seen(f"{START_US // 1000 + second}-{index}", seen(second * 10 + index, tenant, at_us=clock()))
+        clock.now_us += 1_000_000
+        sink.tick()
