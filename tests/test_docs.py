@@ -95,7 +95,8 @@ def test_settings_file(tmp_path: Path) -> None:
 
 def test_variables() -> None:
     """A GAUGER_ variable that a page names is one that is read."""
-    secrets = {f"{name}{end}" for name in ("GAUGER_SECRET", "GAUGER_ADMIN_TOKEN", "GAUGER_EVIDENCE_KEY") for end in ("", "_FILE")}
+    names = ("GAUGER_SECRET", "GAUGER_ADMIN_TOKEN", "GAUGER_EVIDENCE_KEY")
+    secrets = {f"{name}{end}" for name in names for end in ("", "_FILE")}
     known = {settings.variable(name) for name in settings.TABLE} | {"GAUGER_CONFIG"} | secrets
     assert {
         (name, found) for name in PAGES for found in re.findall(r"GAUGER_[A-Z_]*[A-Z]", page(name)) if found not in known
