@@ -60,7 +60,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _run(settings: Settings, environ: dict[str, str], *, has_server: bool) -> None:
-    usage = f"GAUGER_SECRET={SECRET} .venv/bin/gauger usage --tenant demo-free --data {settings.data}"
+    gauger = f"GAUGER_SECRET={SECRET} .venv/bin/gauger"
+    usage = f"{gauger} usage --tenant demo-free --data {settings.data}\n"
+    usage += f"Who looks like what:          {gauger} watch list --all --data {settings.data}"
     if has_server:
         before = f", in front of {settings.upstream}"
         model = await _first_model(settings, environ)

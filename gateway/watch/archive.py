@@ -37,6 +37,8 @@ class Archive:
             self._db = self._open()
         except OSError as error:
             raise SettingsError(f"data: {path.parent} cannot be made or used: {error.strerror or error}") from error
+        except sqlite3.OperationalError as error:  # another has it, or the disk does not let itself be written: no damage
+            raise SettingsError(f"data: {path} cannot be opened: {error}") from error
         except sqlite3.DatabaseError as error:
             aside = path.with_suffix(".damaged")
             log.error("analyst_archive_damaged", file=str(path), kept_as=str(aside), reason=str(error))
@@ -98,6 +100,12 @@ class Archive:
         """What came after the last checkpoint is forgotten."""
         self._db.rollback()
         self._db.close()
+
+    def discard(self) -> None:
+        """Close it, and leave no file of it."""
+        self.close()
+        for end in ("", "-wal", "-shm"):
+            self._path.with_name(self._path.name + end).unlink(missing_ok=True)
 
     def _read(self, name: str) -> Window | None:
         found = self._db.execute("SELECT data FROM windows WHERE name = ?", (name,)).fetchone()

@@ -74,6 +74,8 @@ async def analyse(settings: Settings, environ: Mapping[str, str], open_ledger: O
     key_secret = secret(environ)
     policy = load_dir(settings.policies)
     lens_of(policy, settings.policies, key_secret)
+    archive = settings.data / "watch" / "analyst.db"
+    Archive(archive.with_name(f"try-{os.getpid()}.db")).discard()  # better told now than once it is active
     lines = logs.configure()
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -86,7 +88,7 @@ async def analyse(settings: Settings, environ: Mapping[str, str], open_ledger: O
         tasks = Tasks(_report)
         service = Service(
             WatchStore(ledger.connection, entries_max=settings.sightings),
-            open_archive=lambda: Archive(settings.data / "watch" / "analyst.db"),
+            open_archive=lambda: Archive(archive),
             make=lambda policy, archive: Analyst(policy, archive, links_of(archive), NoSink(), chance=chance),
             policy=policy,
             now_us=ledger.server_now_us,
@@ -101,6 +103,7 @@ async def analyse(settings: Settings, environ: Mapping[str, str], open_ledger: O
             tasks.spawn(source.watch(), name="policy"),
             tasks.spawn(service.run(), name="analyst"),
         ]
+        beside[-1].add_done_callback(lambda _: stopping.set())  # a bug of ours: whoever started it starts it again
         await stopping.wait()
         for task in beside:
             task.cancel()

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import orjson
 import pytest
 
+from gateway.errors import SettingsError
 from gateway.policy.model import Policy
 from gateway.store.watch import Batch, Placement
 from gateway.values import Rung, Sighting
@@ -285,6 +286,16 @@ def test_a_damaged_archive_is_put_aside(tmp_path: Path, policy: Policy) -> None:
     assert desk.archive.mark("position") is None
     assert (tmp_path / "analyst.damaged").read_bytes().startswith(b"this is no")
     desk.archive.close()
+
+
+def test_an_archive_that_cannot_be_opened_is_left_alone(tmp_path: Path) -> None:
+    """A directory in its place is no damage: it is told, and nothing is moved. One that was only tried leaves no file."""
+    (tmp_path / "taken.db").mkdir()
+    with pytest.raises(SettingsError, match="cannot be opened"):
+        Archive(tmp_path / "taken.db")
+    assert (tmp_path / "taken.db").is_dir()
+    Archive(tmp_path / "tried.db").discard()
+    assert [path.name for path in tmp_path.iterdir()] == ["taken.db"]
 
 
 def test_windows_go_to_the_archive_and_come_back(desk: Desk) -> None:
