@@ -41,10 +41,13 @@ def _whole() -> bytes:
     return head % len(body) + body
 
 
-def _stream(*, with_usage: bool) -> bytes:
+def _stream(*, with_usage: bool, thinks: bool = False) -> bytes:
+    """`thinks`: the first half is reasoning, in a <think> block within the content."""
+    marks = {0: "<think>", CHUNKS // 2: "</think>"} if thinks else {}
     base: dict[str, Any] = {"id": "chatcmpl-bench", "object": "chat.completion.chunk", "created": 1, "model": "bench-1"}
     events: list[dict[str, Any]] = [
-        {"choices": [{"index": 0, "delta": {"content": f" word{i:04d}"}, "finish_reason": None}]} for i in range(CHUNKS)
+        {"choices": [{"index": 0, "delta": {"content": marks.get(i, f" word{i:04d}")}, "finish_reason": None}]}
+        for i in range(CHUNKS)
     ]
     events.append({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
     if with_usage:
@@ -58,6 +61,7 @@ def _stream(*, with_usage: bool) -> bytes:
 
 
 WHOLE, STREAM, STREAM_WITH_USAGE = _whole(), _stream(with_usage=False), _stream(with_usage=True)
+THINKING = _stream(with_usage=True, thinks=True)
 
 
 class Server(asyncio.Protocol):
@@ -89,6 +93,8 @@ def answer(body: bytes) -> bytes:
     """The answer to a body, by what is found in it (whichever way it was serialised)."""
     if b'"stream":true' not in body and b'"stream": true' not in body:
         return WHOLE
+    if b"bench-think" in body:
+        return THINKING
     asks_usage = b'"include_usage":true' in body or b'"include_usage": true' in body
     return STREAM_WITH_USAGE if asks_usage else STREAM
 

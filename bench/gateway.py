@@ -23,18 +23,25 @@ from pathlib import Path
 
 import proc
 import targets
+from fake_upstream import CHUNKS
 from table import FOREIGN_MAX, Measured, markdown, remarks
 from targets import Target
 
 HERE = Path(__file__).parent
-MODES = ("sat", "rate", "stream")
+MODES = ("sat", "rate", "stream", "blanked", "filtered")
+EDITED = {"blanked": ("sk-gauger-bench-blanked", "bench-think"), "filtered": ("sk-gauger-bench-filtered", "bench-1")}
+"""Streams whose tenant has an output policy: key and model. Half of what `bench-think` streams is reasoning."""
 
 
 def measure(target: Target, mode: str, upstream: Target, args: argparse.Namespace, at: targets.Cores) -> Measured:
     """One run of the load generator against a target that is awake."""
-    command = [sys.executable, str(HERE / "load.py"), "--port", str(target.port), "--mode", mode]
+    is_stream = mode == "stream" or mode in EDITED
+    command = [sys.executable, str(HERE / "load.py"), "--port", str(target.port), "--mode", "stream" if is_stream else mode]
+    if mode in EDITED:
+        key, model = EDITED[mode]
+        command += ["--key", key, "--model", model]
     command += ["--seconds", str(args.seconds), "--rate", str(args.rate)]
-    command += ["--connections", str({"sat": args.connections, "rate": 100, "stream": args.streams}[mode])]
+    command += ["--connections", str({"sat": args.connections, "rate": 100}.get(mode, args.streams))]
     own, store = target.own(), target.store()
     watched = {"own": own, "store": store, "upstream": upstream.own()}
     for name, pids in watched.items():
@@ -55,6 +62,8 @@ def measure(target: Target, mode: str, upstream: Target, args: argparse.Namespac
             values["store_cpu_us"] = report["cpu_us"]["store"] / answers
     elif mode == "rate":
         values = {"p50_us": report["p50_us"], "p99_us": report["p99_us"]}
+    elif mode in EDITED:  # what is hidden is not seen to arrive: counted by whole streams
+        values = {"cpu_us_a_chunk": cpu_us / (answers * (CHUNKS + 1))}
     else:
         chunks = max(1, report["chunks"])
         values = {"cpu_us_a_chunk": cpu_us / chunks, "chunks_a_second": chunks / seconds, "rss_mb": proc.rss_bytes(own) / 1e6}
@@ -93,7 +102,9 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement, after a warm-up of 0.5")
-    parser.add_argument("--modes", type=lambda text: text.split(","), default=list(MODES), help="sat,rate,stream")
+    parser.add_argument(
+        "--modes", type=lambda text: text.split(","), default=list(MODES), help="sat,rate,stream,blanked,filtered"
+    )
     parser.add_argument("--rate", type=float, default=300, help="requests a second in mode rate")
     parser.add_argument("--connections", type=int, default=64, help="in mode sat")
     parser.add_argument("--streams", type=int, default=32, help="at once in mode stream, each of 200 chunks back to back")

@@ -46,9 +46,9 @@ class Report(TypedDict):
     p99_us: float
 
 
-def request(port: int, key: str, *, is_stream: bool) -> bytes:
+def request(port: int, key: str, *, is_stream: bool, model: str = "bench-1") -> bytes:
     """A chat of BODY_BYTES bytes in all, as an SDK sends it."""
-    body = {"model": "bench-1", "messages": [{"role": "user", "content": ""}], "max_tokens": 400, "temperature": 0.7}
+    body = {"model": model, "messages": [{"role": "user", "content": ""}], "max_tokens": 400, "temperature": 0.7}
     if is_stream:
         body["stream"] = True
     room = BODY_BYTES - len(json.dumps(body))
@@ -175,7 +175,9 @@ class Ticker:
 async def run(args: argparse.Namespace) -> Report:
     """Connect, warm up, measure, stop."""
     loop = asyncio.get_running_loop()
-    load = Load(request(args.port, args.key, is_stream=args.mode == "stream"), is_open_loop=args.mode == "rate")
+    load = Load(
+        request(args.port, args.key, is_stream=args.mode == "stream", model=args.model), is_open_loop=args.mode == "rate"
+    )
     connections = [
         (await loop.create_connection(lambda: Connection(load), "127.0.0.1", args.port))[1] for _ in range(args.connections)
     ]
@@ -216,6 +218,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--key", default="sk-gauger-bench")
+    parser.add_argument("--model", default="bench-1")
     parser.add_argument("--mode", choices=["sat", "rate", "stream"], default="sat")
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--rate", type=float, default=300, help="requests a second, for --mode rate")
