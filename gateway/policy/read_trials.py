@@ -11,6 +11,7 @@ from gateway.errors import Mistake, PolicyErrors
 from gateway.policy import scalars
 from gateway.policy.fields import Fields, Report, among, count, one_of, scalar, text
 from gateway.policy.model import Budget, Key, Organisation, Place, Plan, Policy, Tenant
+from gateway.policy.read_watch import percent
 from gateway.policy.read_when import read_instant, timezone_name
 from gateway.policy.trials import Expect, Given, Request, Trial, Uses
 from gateway.policy.yaml_text import FILE_BYTES_MAX
@@ -19,11 +20,12 @@ from gateway.policy.yaml_tree import Items, Node, Scalar, Table, read_tree
 TOP_WORDS = ("version", "tests")
 _WHO = ("tenant", "key", "model", "endpoint", "user")
 TEST_WORDS = ("name", "at", "timezone", *_WHO, "input_tokens", "max_tokens", "given", "requests")
-REQUEST_WORDS = (*_WHO, "after", "repeat", "input_tokens", "max_tokens", "takes", "uses", "fields", "expect")
+REQUEST_WORDS = (*_WHO, "after", "repeat", "input_tokens", "max_tokens", "takes", "uses", "fields", "score", "expect")
 GIVEN_WORDS = ("budget", "used")
 USES_WORDS = ("input_tokens", "cached_input_tokens", "output_tokens")
 EXPECT_WORDS = (
     "refused_by", "reason", "retry_after", "shortened_to", "downgraded_to", "queued", "dropped", "would_refuse",
+    "watched",
 )  # fmt: skip
 _OF_REFUSALS = ("refused_by", "reason", "retry_after")
 VERDICTS = ("admitted", "refused")
@@ -139,6 +141,12 @@ class _Reader:
             raise ValueError(f"there is no budget `{name}`; {among(name, self._budgets)}")
         return name
 
+    def _step(self, name: str) -> str:
+        steps = ["none", *(step.name for ladder in self._policy.ladders.values() for step in ladder.steps)]
+        if name not in steps:
+            raise ValueError(f"there is no step `{name}` on any ladder; {among(name, steps)}")
+        return name
+
     def _read_given(self, fields: Fields) -> Given:
         budget = fields.need("budget", text(self._budget), "")
         is_money = budget in self._budgets and self._budgets[budget].meter == "cost"
@@ -158,6 +166,7 @@ class _Reader:
             takes_ms=fields.get("takes", _duration_ms, 0),
             uses=Uses() if uses is None else self._read_uses(Fields(self._report, uses, fields.at("uses"), USES_WORDS)),
             fields=self._read_body(fields),
+            score_milli=fields.get("score", _score, None),
             expect=self._read_expect(fields),
             place=self._report.place(fields.node),
         )
@@ -210,6 +219,7 @@ class _Reader:
             queued_ms=fields.get("queued", _amount_ms, None),
             dropped=self._names(fields, "dropped", str),
             would_refuse=self._names(fields, "would_refuse", self._budget),
+            watched=fields.get("watched", text(self._step), None),
             place=place,
         )
         if said.verdict == "refused":
@@ -231,7 +241,7 @@ def budgets_of(policy: Policy) -> list[Budget]:
 
 
 def _as_request(who: _Who, place: Place) -> Request:
-    return Request(0, 1, *who, 0, Uses(), {}, Expect("admitted"), place)
+    return Request(0, 1, *who, 0, Uses(), {}, None, Expect("admitted"), place)
 
 
 _SCALARS: dict[str, Callable[[str], Any]] = {
@@ -253,6 +263,10 @@ def _title(written: str) -> str:
     if not written.strip() or len(written) > 200:
         raise ValueError("a test's name is a sentence of 1 to 200 characters")
     return written
+
+
+def _score(node: Scalar) -> int | None:
+    return percent(0, 1_000)(node)
 
 
 def _money(node: Scalar) -> int:

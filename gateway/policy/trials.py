@@ -46,6 +46,8 @@ class Expect:
     dropped: tuple[str, ...] | None = None
     would_refuse: tuple[str, ...] | None = None
     """Names of shadow budgets."""
+    watched: str | None = None
+    """The ladder's step on which the tenant stands; "none": on none."""
     place: Place = Place("", 0)
 
 
@@ -69,6 +71,8 @@ class Request:
     uses: Uses
     fields: dict[str, Any]
     """More fields of the request's body."""
+    score_milli: int | None
+    """What the watch says of its tenant from here on, in thousandths; None: what it said before (0 at first)."""
     expect: Expect
     place: Place
 

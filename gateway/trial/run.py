@@ -10,6 +10,7 @@ from gateway.door import enter
 from gateway.errors import Refusal
 from gateway.holds import Hold
 from gateway.phases import admit, settle
+from gateway.phases.classify import obeyed, refuse
 from gateway.policy.trials import Expect, Given, Request, Trial
 from gateway.snapshot import Snapshot
 from gateway.trial.asks import caller_of, make_ask
@@ -32,6 +33,7 @@ class Seen:
     queued_ms: int = 0
     dropped: tuple[str, ...] = ()
     would_refuse: tuple[str, ...] = ()
+    watched: str = "none"
 
 
 class Miss(NamedTuple):
@@ -87,24 +89,30 @@ async def _one(request: Request, serial: int, policy: Snapshot, world: World) ->
 async def _through(request: Request, request_id: bytes, policy: Snapshot, world: World) -> Seen:
     caller = caller_of(policy.policy, request.tenant, request.key)
     began_us = world.now_us()
+    verdict = world.standing.of(policy.policy, caller, request.score_milli, began_us)
+    step = "none" if verdict is None else verdict.step
     try:
         admit.permit(policy, caller, request.endpoint)
+        refuse(verdict)
         wire, ask = make_ask(
             request.endpoint, request.model,
             input_tokens=request.input_tokens, max_tokens=request.max_tokens, user=request.user, fields=request.fields,
         )  # fmt: skip
-        entered = await enter(world.door, ask, wire, request.endpoint, caller, policy, request_id.decode())
+        entered = await enter(
+            world.door, ask, wire, request.endpoint, caller, policy, request_id.decode(), verdict=obeyed(verdict)
+        )
         hold = entered.held.hold
         if not hold.reserved.admitted:
             raise admit.refused(hold, caller, entered.ask, entered.known)
     except Refusal as refusal:
-        return _refused(refusal)
+        return _refused(refusal, step)
     seen = Seen(
         shortened_to=entered.held.limit,
         downgraded_to=entered.downgraded_to or None,
         queued_ms=(world.now_us() - began_us) // 1000,
         dropped=entered.dropped,
         would_refuse=tuple(hold.over_shadow),
+        watched=step,
     )
     if request.takes_ms:
         passed.get().set()
@@ -122,7 +130,7 @@ def _usage(request: Request, hold: Hold) -> Usage:
     return Usage(input_tokens, min(uses.cached_input_tokens, input_tokens), 0, output_tokens, is_complete=True)
 
 
-def _refused(refusal: Refusal) -> Seen:
+def _refused(refusal: Refusal, step: str) -> Seen:
     is_budget = refusal.reason.startswith("budget:")
     return Seen(
         verdict="refused",
@@ -130,6 +138,7 @@ def _refused(refusal: Refusal) -> Seen:
         reason=None if is_budget else refusal.reason,
         retry_after_ms=refusal.retry_after_ms or 0,
         message=refusal.message,
+        watched=step,
     )
 
 
@@ -155,6 +164,7 @@ def compare(expect: Expect, seen: Seen) -> tuple[tuple[str, str, str], ...]:
         ("downgraded_to", expect.downgraded_to, seen.downgraded_to),
         ("queued", _shown_ms(expect.queued_ms), _shown_ms(_rounded(seen.queued_ms, expect.queued_ms))),
         ("dropped", _listed(expect.dropped), _listed(seen.dropped)),
+        ("watched", expect.watched, seen.watched),
         ("would_refuse", _listed(expect.would_refuse), _listed(seen.would_refuse)),
     ]
     return tuple((word, str(wanted), _or_none(got)) for word, wanted, got in pairs if wanted is not None and wanted != got)

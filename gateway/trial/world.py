@@ -14,6 +14,7 @@ from gateway.policy.model import Budget
 from gateway.snapshot import Snapshot
 from gateway.store.ports import Ledger
 from gateway.trial.asks import GivenTokens
+from gateway.trial.standing import Standing
 from gateway.values import Caller
 from gateway.waiting import Waiting
 
@@ -31,6 +32,7 @@ class World:
         self._loop = asyncio.get_running_loop()
         self._zero_us = at_us - round(self._loop.time() * 1_000_000)
         holds = Holds(ledger, fallback=None, tasks=Tasks(_raise), lease_s=LEASE_S, renew_every_s=LEASE_S / 2)
+        self.standing = Standing()
         self.door = Door(holds, _Told(holds), GivenTokens(), self.now_us)
 
     def now_us(self) -> int:

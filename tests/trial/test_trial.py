@@ -107,6 +107,49 @@ def test_time_goes_on_as_the_test_says(tmp_path: Path) -> None:
     ]
 
 
+def test_a_ladder_that_is_enforced(tmp_path: Path) -> None:
+    """Its steps take budgets and fields away and refuse, by the ladder's own times; another tenant is untouched."""
+    policy = (
+        POLICY.replace("  waits: {", "  other: {organisation: solo, plan: open}\n  waits: {")
+        + """
+watch: {ladder: strict}
+ladders:
+  strict:
+    mode: enforce
+    climb_every: 10m
+    delay: 1m
+    jitter: 1m
+    calm_after: 1h
+    steps:
+      - {name: tighten, score: 50%, budgets: 40%, output: {drop: [logprobs]}}
+      - {name: refuse, score: 90%, refuse: true}
+"""
+    )
+    path = directory(
+        tmp_path,
+        """
+  - name: up and down
+    tenant: acme
+    model: demo-small
+    max_tokens: 1
+    requests:
+      - {score: 95%, expect: {watched: none}}
+      - {after: 3m, repeat: 2, fields: {logprobs: true}, expect: {watched: tighten, dropped: [logprobs]}}
+      - {after: 3m, expect: admitted}
+      - {expect: admitted}
+      - {expect: {refused_by: requests}}
+      - {tenant: other, repeat: 5, expect: {watched: none}}
+      - {after: 10m, expect: {reason: watch_refused}}
+      - {after: 1m, score: 0%, expect: {watched: refuse, reason: watch_refused}}
+      - {after: 61m, expect: {watched: tighten}}
+      - {after: 61m, expect: {watched: none}}
+""",
+        policy,
+    )
+    (result,) = results(path)
+    assert told(result) == []
+
+
 def test_what_fails_is_told(tmp_path: Path) -> None:
     """Where, what was expected beside what was seen, and what the tenant would have read; alike repetitions once."""
     path = directory(
