@@ -47,7 +47,11 @@ def _words(text: str) -> frozenset[bytes]:
     return frozenset(word.encode() for word in text.split())
 
 
-TASK_VERBS = _words(
+def _firsts(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+TASK_VERBS = _firsts(
     "accept act add adapt address adopt advise alter analyse analyze annotate answer append apply argue arrange "
     "articulate ask assemble assess assign assume attempt balance base be become begin brainstorm build calculate "
     "capture carry cast categorise categorize change characterize chart check choose cite clarify classify combine "
@@ -70,7 +74,7 @@ TASK_VERBS = _words(
 )
 """First words of instructions as task sets write them: base forms, and the openings of a set scene (you are, as a)."""
 
-QUESTION_WORDS = _words("what how why who which when where is are can does do could should would did was were whose whom")
+QUESTION_WORDS = _firsts("what how why who which when where is are can does do could should would did was were whose whom")
 
 PERSONAL = _words(
     "i i'm i've i'd i'll im ive my me mine we our us we're we've myself please thanks thank hi hello hey ok okay lol pls plz "

@@ -110,6 +110,8 @@ def look(ask: Ask, past: Past, lens: Lens, now_us: int) -> Sighting:
 
 def _pieces(text: str) -> tuple[list[str], int, int]:
     """Lines, sentences and labels; signs of multiple choice; worked examples (how often the commonest label comes again)."""
+    if not text:
+        return [], 0, 0
     for end, cut in _ENDS:
         text = text.replace(end, cut)
     lines = text.split("\n")
@@ -140,7 +142,7 @@ def _sentences(slot: list[str], slot_low: list[str]) -> tuple[int, int, int, int
     """tasks, opens, questions, polish."""
     tasks = opens = questions = polish = 0
     for piece, low in zip(slot, slot_low):
-        first = low.split(" ", 1)[0].strip("\"'*-#.,:").encode("utf-8", "replace")
+        first = low.split(" ", 1)[0].strip("\"'*-#.,:")
         end = piece[-1]
         if first in TASK_VERBS:
             tasks += 1
