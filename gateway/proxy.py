@@ -33,23 +33,26 @@ from gateway.endpoints import Endpoint, family_of, route
 from gateway.errors import Refusal, StoreFault, UpstreamFault
 from gateway.house import House
 from gateway.phases import admit, relay, settle
-from gateway.phases.classify import classify, marks, obeyed, refuse
+from gateway.phases.classify import classify, marks, obeyed, refuse, standing
 from gateway.phases.curb import KEEPS_ANSWERS, notes
 from gateway.phases.identify import identify
 from gateway.phases.leash import UNBOUNDED_STEP_TOKENS, Leash
 from gateway.phases.read import read
 from gateway.phases.record import Entry, Timings, record
 from gateway.phases.shape import shape, shape_form
+from gateway.sighted import seen_of
 from gateway.snapshot import Admission, Snapshot
 from gateway.upstream.base import NotSent, Reply, Upstream
-from gateway.values import Ask, Caller, Cut, Ended, Outcome, Outgoing, Sighting
-from gateway.watch.seen import Seen
+from gateway.values import Ask, Caller, Cut, Ended, Outcome, Outgoing
 from gateway.whole import Headers, Whole
 from gateway.wires import FAMILIES, WIRES
 from gateway.wires.base import Editor, Family, StreamReader, Wire
 from gateway.wires.plain import COUNTS, counted
 
 log = structlog.get_logger()
+
+LISTS = ("models", "model")
+"""Kinds of endpoints that a tenant may use on whatever step it stands: they cost nothing and teach nothing."""
 
 
 async def handle(request: web.BaseRequest, house: House) -> web.StreamResponse:
@@ -66,6 +69,9 @@ async def handle(request: web.BaseRequest, house: House) -> web.StreamResponse:
         carried = realtime.credentials(request.headers) if endpoint.kind == "realtime" else request.headers
         caller = entry.caller = identify(carried, policy.policy, house.secret, policy.callers)
         admit.permit(policy, caller, endpoint.name)
+        if house.watcher is not None and endpoint.kind not in ("wire", *LISTS):
+            entry.verdict = standing(house.watcher, policy, caller, house.store_now_us())
+            refuse(obeyed(entry.verdict))
         if endpoint.kind == "wire":
             response = await _serve(request, endpoint, caller, policy, house, family, entry)
         elif endpoint.kind == "form":
@@ -102,35 +108,11 @@ async def handle(request: web.BaseRequest, house: House) -> web.StreamResponse:
             entry.status = response.status
         record(entry, refusal)
         if entry.sighting is not None and house.watcher is not None:
-            house.watcher.note(_seen(entry, entry.sighting))
+            house.watcher.note(seen_of(entry, entry.sighting))
         house.tally.note(entry, refusal)
         if refusal is not None:
             house.explained.note(entry, refusal, house.store_now_us())
     return response
-
-
-def _seen(entry: Entry, sighting: Sighting) -> Seen:
-    """What the analyst is told of a request that has ended."""
-    assert entry.caller is not None  # noqa: S101  # what was looked at came from somebody
-    organisation, tenant, key_id, _ = entry.caller
-    charged = None if entry.hold is None else entry.hold.charged
-    verdict = entry.verdict
-    return Seen(
-        at_us=entry.at_us,
-        request_id=entry.id,
-        organisation=organisation,
-        tenant=tenant,
-        key_id=key_id,
-        subject=entry.subject,
-        policy=entry.policy,
-        endpoint="" if entry.endpoint is None else entry.endpoint.name,
-        input_tokens=0 if charged is None else charged.input_tokens,
-        output_tokens=0 if charged is None else charged.output_tokens,
-        status=entry.status,
-        step="" if verdict is None else verdict.step,
-        was_shadow=verdict is not None and verdict.is_shadow,
-        sighting=sighting,
-    )
 
 
 class _Way(NamedTuple):
@@ -193,7 +175,10 @@ async def _serve_form(
     try:
         entry.ask = ask
         entry.timings.mark("read")
-        ask, known, held, dropped, downgraded_to = await enter(house.door, ask, wire, endpoint.name, caller, policy, entry.id)
+        verdict = obeyed(entry.verdict)
+        ask, known, held, dropped, downgraded_to = await enter(
+            house.door, ask, wire, endpoint.name, caller, policy, entry.id, verdict=verdict
+        )
         entry.ask, entry.hold, entry.limits, entry.limit = ask, held.hold, held.limits, held.limit
         entry.dropped, entry.downgraded_to = dropped, downgraded_to
         entry.timings.mark("hold")

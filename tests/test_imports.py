@@ -28,7 +28,7 @@ LAYERS = (
     ("gateway.holds", "gateway.snapshot", "gateway.watch"),
     ("gateway.waiting",),
     ("gateway.phases",),
-    ("gateway.tally", "gateway.explained", "gateway.door"),
+    ("gateway.tally", "gateway.explained", "gateway.sighted", "gateway.door"),
     ("gateway.trial",),
     ("gateway.house",),
     ("gateway.listener", "gateway.downstream"),

@@ -50,6 +50,13 @@ def classify(watcher: Watcher, policy: Snapshot, caller: Caller, ask: Ask, now_u
     return Classified(who.subject, now_us, sighting, verdict)
 
 
+def standing(watcher: Watcher, policy: Snapshot, caller: Caller, now_us: int) -> Verdict | None:
+    """Where a caller stands, for requests that nothing is seen in."""
+    who = policy.watched(caller, now_us)
+    rung = watcher.rung(who.subject, now_us)
+    return None if rung is None else policy.verdict(who, rung)
+
+
 def obeyed(verdict: Verdict | None) -> Verdict | None:
     """The verdict, where something is done about it."""
     return None if verdict is None or verdict.is_shadow else verdict

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Callable
@@ -207,6 +208,35 @@ def test_a_cluster_shares_one_budget_exactly(fresh: Callable[..., Gateway]) -> N
 
 def head_of(gateway: Gateway, tenant: str) -> dict[str, str]:
     return one(gateway.url, tenant, honest(0))[1]
+
+
+def test_whoever_is_refused_is_refused_everywhere(fresh: Callable[..., Gateway]) -> None:
+    """In both vendors' formats, and where nothing is looked at: forms, sessions, embeddings. Lists of models stay open."""
+    with policies_of(policy("enforce", plan='    endpoints: ["*"]\n')) as path:
+        gateway = fresh(policies=Path(path))
+        place(gateway.data, Rung("burst", "fast", "refuse", 0, FAR_US))
+
+        def ask(path: str, data: bytes | None, content_type: str = "application/json") -> tuple[int, str, dict[str, Any]]:
+            headers = {"Authorization": f"Bearer {key('burst')}", "Content-Type": content_type}
+            request = urllib.request.Request(f"{gateway.url}{path}", data=data, headers=headers)
+            try:
+                with urllib.request.urlopen(request, timeout=30) as answer:
+                    return answer.status, "", {}
+            except urllib.error.HTTPError as error:
+                return error.code, error.headers.get("x-gauger-problem", ""), json.loads(error.read())
+
+        chat = json.dumps(honest(1)).encode()
+        eventually(lambda: ask("/v1/chat/completions", chat)[0] == 403)
+        messages = ask("/v1/messages", chat)
+        assert messages[:2] == (403, PROBLEM)
+        assert (messages[2]["type"], messages[2]["error"]["type"]) == ("error", "permission_error")
+        form = b'--x\r\nContent-Disposition: form-data; name="model"\r\n\r\ndemo-small\r\n--x--\r\n'
+        for path_, data, content_type in (
+            ("/v1/embeddings", json.dumps({"model": "demo-small", "input": "x"}).encode(), "application/json"),
+            ("/v1/audio/transcriptions", form, "multipart/form-data; boundary=x"),
+        ):
+            assert ask(path_, data, content_type)[:2] == (403, PROBLEM)
+        assert ask("/v1/models", None)[0] == 200
 
 
 def test_a_stream_runs_as_far_as_its_cluster_holds(fresh: Callable[..., Gateway]) -> None:
