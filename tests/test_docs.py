@@ -129,7 +129,8 @@ def _record_fields() -> dict[str, set[str]]:
                 found.update((key, set()) for key in keys)
             elif isinstance(target, ast.Subscript) and isinstance(target.slice, ast.Constant):
                 found[target.slice.value] = keys
-    marks = [node for node in ast.walk(TREES["gateway/proxy.py"]) if isinstance(node, ast.Call)]
+    spine = [*ast.walk(TREES["gateway/proxy.py"]), *ast.walk(TREES["gateway/exchange.py"])]
+    marks = [node for node in spine if isinstance(node, ast.Call)]
     timings = {call.args[0].value for call in marks if getattr(call.func, "attr", "") == "mark"}  # type: ignore[attr-defined]
     found["timings_us"] = timings | {name for name in _stored(tree, "_marks") if isinstance(name, str)}
     return found | {name: set() for name in ("event", *_stored(TREES["gateway/logs.py"], "event"))}

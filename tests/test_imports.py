@@ -35,6 +35,7 @@ LAYERS = (
     ("gateway.answer", "gateway.health"),
     ("gateway.stored",),
     ("gateway.batches", "gateway.listing", "gateway.uploads", "gateway.realtime"),
+    ("gateway.exchange",),
     ("gateway.proxy", "gateway.admin"),
     ("gateway.evaluation",),
     ("gateway.app",),
@@ -84,6 +85,7 @@ WALLS = (
             *(
                 "gateway.app",
                 "gateway.proxy",
+                "gateway.exchange",
                 "gateway.answer",
                 "gateway.admin",
                 "gateway.health",

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from gateway.errors import Mistake, PolicyErrors
 from gateway.policy import scalars
+from gateway.policy import trial_scalars as values
 from gateway.policy.fields import Fields, Report, among, count, one_of, scalar, text
 from gateway.policy.model import Budget, Key, Organisation, Place, Plan, Policy, Tenant
-from gateway.policy.read_watch import percent
 from gateway.policy.read_when import read_instant, timezone_name
 from gateway.policy.trials import Expect, Given, Request, Trial, Uses
 from gateway.policy.yaml_text import FILE_BYTES_MAX
@@ -31,9 +30,7 @@ _OF_REFUSALS = ("refused_by", "reason", "retry_after")
 VERDICTS = ("admitted", "refused")
 START_US = 1_798_794_000_000_000
 """2027-01-01 09:00 UTC, a Friday."""
-REPEAT_MAX = 10_000
 _BODY_DEPTH_MAX = 8
-_FINE = re.compile(r"([0-9]{1,9})(ms)|([0-9]{1,6}\.[0-9]{1,3})s")
 
 
 class _Who(NamedTuple):
@@ -83,7 +80,7 @@ class _Reader:
 
     def read(self, tree: Node) -> list[Trial]:
         root = Fields(self._report, tree, "", TOP_WORDS)
-        root.need("version", one_of_version, None)
+        root.need("version", values.version, None)
         trials = [self._read_test(Fields(self._report, node, path, TEST_WORDS)) for path, node in root.items("tests")]
         if not trials and root.is_usable:
             self._report.add(tree, "tests", "there are no tests: list at least one")
@@ -96,7 +93,7 @@ class _Reader:
         return trials
 
     def _read_test(self, fields: Fields) -> Trial:
-        name = fields.need("name", text(_title), "")
+        name = fields.need("name", text(values.title), "")
         timezone = fields.get("timezone", text(timezone_name), "UTC")
         at_us = read_instant(fields, "at", timezone=timezone)
         who = self._read_who(fields, _Who("", "", "", "chat/completions", "", 100, None))
@@ -150,7 +147,7 @@ class _Reader:
     def _read_given(self, fields: Fields) -> Given:
         budget = fields.need("budget", text(self._budget), "")
         is_money = budget in self._budgets and self._budgets[budget].meter == "cost"
-        used = fields.need("used", _money if is_money else count, 0)
+        used = fields.need("used", values.money if is_money else count, 0)
         return Given(budget, used, self._report.place(fields.node))
 
     def _read_request(self, fields: Fields, test: _Who, owner: Fields) -> Request:
@@ -160,22 +157,22 @@ class _Reader:
                 self._report.add(fields.node, fields.path, f"neither the test nor the request says which `{word}`")
         uses = fields.value("uses")
         return Request(
-            after_ms=fields.get("after", _duration_ms, 0),
-            repeat=fields.get("repeat", _repeat, 1),
+            after_ms=fields.get("after", values.duration_ms, 0),
+            repeat=fields.get("repeat", values.repeat, 1),
             **who._asdict(),
-            takes_ms=fields.get("takes", _duration_ms, 0),
+            takes_ms=fields.get("takes", values.duration_ms, 0),
             uses=Uses() if uses is None else self._read_uses(Fields(self._report, uses, fields.at("uses"), USES_WORDS)),
             fields=self._read_body(fields),
-            score_milli=fields.get("score", _score, None),
+            score_milli=fields.get("score", values.score, None),
             expect=self._read_expect(fields),
             place=self._report.place(fields.node),
         )
 
     def _read_uses(self, fields: Fields) -> Uses:
         return Uses(
-            fields.get("input_tokens", _amount, None),
-            fields.get("cached_input_tokens", _whole, 0),
-            fields.get("output_tokens", _amount, None),
+            fields.get("input_tokens", values.amount, None),
+            fields.get("cached_input_tokens", values.whole, 0),
+            fields.get("output_tokens", values.amount, None),
         )
 
     def _read_body(self, fields: Fields) -> dict[str, Any]:
@@ -196,7 +193,7 @@ class _Reader:
             return [self._value(item, path, depth + 1) for item in node.items]
         if isinstance(node, Table):
             return {name: self._value(value, path, depth + 1) for name, (_, value) in node.entries.items()}
-        return _SCALARS[node.kind](node.text)
+        return values.JSON_SCALARS[node.kind](node.text)
 
     def _read_expect(self, owner: Fields) -> Expect:
         node = owner.value("expect")
@@ -213,10 +210,10 @@ class _Reader:
             verdict="refused" if any(word in fields for word in _OF_REFUSALS) else "admitted",
             refused_by=fields.get("refused_by", text(self._budget), None),
             reason=fields.get("reason", text(scalars.name), None),
-            retry_after_ms=fields.get("retry_after", _retry_after_ms, None),
-            shortened_to=fields.get("shortened_to", _amount, None),
+            retry_after_ms=fields.get("retry_after", values.retry_after_ms, None),
+            shortened_to=fields.get("shortened_to", values.amount, None),
             downgraded_to=fields.get("downgraded_to", text(scalars.glob), None),
-            queued_ms=fields.get("queued", _amount_ms, None),
+            queued_ms=fields.get("queued", values.amount_ms, None),
             dropped=self._names(fields, "dropped", str),
             would_refuse=self._names(fields, "would_refuse", self._budget),
             watched=fields.get("watched", text(self._step), None),
@@ -242,66 +239,3 @@ def budgets_of(policy: Policy) -> list[Budget]:
 
 def _as_request(who: _Who, place: Place) -> Request:
     return Request(0, 1, *who, 0, Uses(), {}, None, Expect("admitted"), place)
-
-
-_SCALARS: dict[str, Callable[[str], Any]] = {
-    "text": str,
-    "int": int,
-    "float": float,
-    "bool": lambda text: text == "true",
-    "null": lambda _text: None,
-    "bad": lambda _text: None,
-}
-
-
-def one_of_version(node: Scalar) -> None:
-    if node.kind != "int" or node.text != "1":
-        raise ValueError("this gateway reads `version: 1`")
-
-
-def _title(written: str) -> str:
-    if not written.strip() or len(written) > 200:
-        raise ValueError("a test's name is a sentence of 1 to 200 characters")
-    return written
-
-
-def _score(node: Scalar) -> int | None:
-    return percent(0, 1_000)(node)
-
-
-def _money(node: Scalar) -> int:
-    return scalars.money_nano_usd(node.text)
-
-
-def _whole(node: Scalar) -> int:
-    """A count that may be 0."""
-    return 0 if node.kind == "int" and node.text == "0" else count(node)
-
-
-def _amount(node: Scalar) -> int | None:
-    return _whole(node)
-
-
-def _repeat(node: Scalar) -> int:
-    times = count(node)
-    if times > REPEAT_MAX:
-        raise ValueError(f"{times} are too many: at most {REPEAT_MAX}")
-    return times
-
-
-def _duration_ms(node: Scalar) -> int:
-    """`0`, `500ms`, `8.571s`, or as everywhere else: `90s`, `1h30m`."""
-    if node.kind == "int" and node.text == "0":
-        return 0
-    if fine := _FINE.fullmatch(node.text):
-        return int(fine[1]) if fine[2] else round(float(fine[3]) * 1000)
-    return scalars.duration_s(node.text) * 1000
-
-
-def _amount_ms(node: Scalar) -> int | None:
-    return _duration_ms(node)
-
-
-def _retry_after_ms(node: Scalar) -> int | None:
-    """`never`: 0."""
-    return 0 if node.text == "never" else _duration_ms(node)
