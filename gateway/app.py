@@ -100,13 +100,16 @@ async def serve(settings: Settings, environ: Mapping[str, str], *, on_ready: Cal
     require_fast_parser()
     key_secret = secret(environ)
     token = admin_token(environ, settings)
-    install.finish(settings.policies)
+    finish_push(settings)
     policies = Policies(load_dir(settings.policies), key_secret)
     fleet = open_fleet(settings, environ)
 
+    def prepare(policy: Policy) -> tuple[Lens, list[Wanted]]:
+        return lens_of(policy, settings.policies, key_secret), wanted_pools(policy, environ)
+
     def adopt(policy: Policy) -> None:
-        lens = lens_of(policy, settings.policies, key_secret)  # whatever can fail comes first
-        fleet.adopt(wanted_pools(policy, environ))
+        lens, pools = prepare(policy)  # whatever can fail comes first
+        fleet.adopt(pools)
         policies.swap(policy)
         lenses[:] = [lens]
         if watchers:
@@ -116,7 +119,7 @@ async def serve(settings: Settings, environ: Mapping[str, str], *, on_ready: Cal
     watchers: list[Watcher] = []
 
     adopt(policies.snapshot().policy)
-    source = Source(settings.policies, policies.snapshot().policy, adopt=adopt)
+    source = Source(settings.policies, policies.snapshot().policy, adopt=adopt, check=prepare)
     sockets = open_sockets(settings)
     lines = logs.configure()
     stopping = asyncio.Event()
@@ -196,6 +199,16 @@ async def serve(settings: Settings, environ: Mapping[str, str], *, on_ready: Cal
         await sockets.close()
         log.info("stopped", unfinished_tasks=lost)
     lines.close(LOG_CLOSE_S)
+
+
+def finish_push(settings: Settings) -> None:
+    """Put a pushed set in its place that a killed gateway has left behind. Raises SettingsError."""
+    try:
+        install.finish(settings.policies)
+    except OSError as error:
+        raise SettingsError(
+            f"policies: a pushed set in {settings.policies / install.INCOMING} cannot be put in its place: {error}"
+        ) from None
 
 
 def open_upstream(settings: Settings, url: str = "") -> HttpUpstream:

@@ -6,12 +6,15 @@ import asyncio
 from typing import Any
 
 import orjson
+import structlog
 from aiohttp import web
 
 from gateway.admin.server import Route, refused, reply, told
-from gateway.errors import PolicyErrors
+from gateway.errors import GaugerError, Mistake, PolicyErrors
 from gateway.policy.install import install
-from gateway.policy.source import Source, State
+from gateway.policy.source import MISTAKES_LOGGED_MAX, Source, State
+
+log = structlog.get_logger()
 
 
 def routes(source: Source) -> list[Route]:
@@ -30,14 +33,25 @@ def routes(source: Source) -> list[Route]:
             return told(400, str(error))
         async with pushing:
             try:
-                await asyncio.to_thread(install, source.directory, files)
+                await asyncio.to_thread(install, source.directory, files, source.check)
             except PolicyErrors as errors:
-                return refused(errors.mistakes)
+                return _refused_push(errors.mistakes, source)
+            except GaugerError as error:
+                return _refused_push([Mistake(str(source.directory), 1, 1, "directory", str(error))], source)
             except OSError as error:
                 return told(409, f"the policy directory cannot be written: {error.strerror or error}; change its files instead")
             return _answer(await source.reload("pushed"))
 
     return [("GET", "/policy", show), ("POST", "/policy/reload", reload), ("PUT", "/policy", push)]
+
+
+def _refused_push(mistakes: list[Mistake], source: Source) -> web.Response:
+    """Said in the log too; the metric is left alone, for the files on disk are still what is in force."""
+    some = [str(mistake) for mistake in mistakes[:MISTAKES_LOGGED_MAX]]
+    log.error(
+        "policy_refused", side="gateway", why="pushed", policy=source.state.digest, count=len(mistakes), mistakes=some
+    )  # fmt: skip
+    return refused(mistakes)
 
 
 def shown(state: State) -> dict[str, Any]:

@@ -14,10 +14,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gateway.detectors import PHRASES
 from gateway.errors import Mistake, PolicyErrors
 from gateway.policy.excerpts import reported
 from gateway.policy.load import load_with_sources
 from gateway.policy.model import Policy
+from gateway.policy.read_phrases import read_phrases
 from gateway.policy.second_look import KINDS, Finding, second_look
 
 LOADS, HAS_FINDINGS, HAS_MISTAKES = 0, 1, 2
@@ -61,8 +63,9 @@ def run(args: argparse.Namespace) -> int:
     mistakes: Sequence[Mistake] = ()
     try:
         policy, sources = load_with_sources(args.directory)
+        read_phrases([*PHRASES, *(args.directory / path for path in policy.watch.phrases)])
     except PolicyErrors as errors:
-        mistakes, sources = errors.mistakes, errors.sources
+        policy, mistakes, sources = None, errors.mistakes, errors.sources
     else:
         findings = second_look(policy, time.time_ns() // 1000)
     if args.format == "json":

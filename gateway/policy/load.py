@@ -46,7 +46,7 @@ def load_with_sources(path: Path, *, meters: Collection[str] = METERS) -> tuple[
     mistakes: list[Mistake] = []
     files = _read_files(path, mistakes)
     with _without_collector():
-        policy = _read_policy(files, mistakes, meters)
+        policy = _read_policy(files, mistakes, meters, path)
     if mistakes:
         wrong = {mistake.file for mistake in mistakes}
         raise PolicyErrors(sorted(set(mistakes)), {file: data for file, data in files if file in wrong})
@@ -91,7 +91,7 @@ def is_policy_name(name: str) -> bool:
     return suffix in ("yaml", "yml") and not name.startswith(".") and not stem.endswith(".test")
 
 
-def _read_policy(files: list[tuple[str, bytes]], mistakes: list[Mistake], meters: Collection[str]) -> Policy:
+def _read_policy(files: list[tuple[str, bytes]], mistakes: list[Mistake], meters: Collection[str], path: Path) -> Policy:
     before = len(mistakes)
     gathered = _gather(files, mistakes, meters, {file for file, data in files if _SAYS_FIRST.search(data)})
     if gathered is None:  # a word in escapes: rare enough to begin anew
@@ -101,7 +101,7 @@ def _read_policy(files: list[tuple[str, bytes]], mistakes: list[Mistake], meters
     if all_read:
         check_whole(sections)
     return Policy(
-        digest=_digest(files),
+        digest=_digest([*files, *_read_beside(path, sections.watch.phrases)]),
         models=tuple(sections.models),
         organisations=MappingProxyType(sections.organisations),
         plans=MappingProxyType(sections.plans),
@@ -152,6 +152,18 @@ def _read_root(data: bytes, file: str, mistakes: list[Mistake]) -> Fields | None
 def _version(node: Scalar) -> None:
     if node.kind != "int" or node.text != str(VERSION):
         raise ValueError(f"this gateway reads `version: {VERSION}`")
+
+
+def _read_beside(directory: Path, phrases: Collection[str]) -> list[tuple[str, bytes]]:
+    """The phrase lists that the policy names: one that changes makes another policy. Whether they can be used is not asked."""
+    found = []
+    for name in phrases:
+        try:
+            with (directory / name).open("rb") as file:
+                found.append((name, file.read(FILE_BYTES_MAX + 1) if (directory / name).is_file() else b""))
+        except OSError:
+            found.append((name, b""))
+    return found
 
 
 def _digest(files: list[tuple[str, bytes]]) -> str:

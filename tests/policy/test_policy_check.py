@@ -101,3 +101,10 @@ def test_the_page_shows_what_is_printed(tmp_path: Path, capsys: pytest.CaptureFi
 def test_the_shipped_example(capsys: pytest.CaptureFixture[str]) -> None:
     """What is shipped passes the strict check."""
     assert main(["check", str(ROOT / "policies"), "--strict"]) == 0
+
+
+def test_a_phrase_list_that_no_gateway_would_take(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A gateway refuses to start on it, so the check must not say that the directory loads."""
+    (tmp_path / "p.yaml").write_text(f"{GOOD}watch: {{phrases: [phrases/own.yaml]}}\n")
+    assert main(["check", str(tmp_path)]) == 2
+    assert "phrases/own.yaml:1:1: file: cannot be read" in capsys.readouterr().out

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from gateway.errors import PolicyErrors
+from gateway.errors import PolicyErrors, SettingsError
 from gateway.policy import install as room
 from gateway.policy.install import finish, install
 from gateway.policy.load import load_dir
+from gateway.policy.model import Policy
 
 ONE = {"1.yaml": b"version: 1\nplans: {one: {}}\n"}
 TWO = {"1.yaml": b"version: 1\nplans: {two: {}}\n", "2.yaml": b"version: 1\nplans: {three: {}}\n"}
@@ -90,3 +91,38 @@ def test_a_process_that_dies_at_any_step_leaves_one_set_or_the_other(tmp_path: P
             assert steps > 5
             return
         steps += 1
+
+
+def test_a_set_that_would_not_be_taken_into_force_changes_nothing(tmp_path: Path) -> None:
+    """It loads, but names a key that this gateway does not have: once it replaced the files all the same, and the next start
+    failed."""
+
+    def check(policy: Policy) -> None:
+        assert "two" in policy.plans
+        raise SettingsError("neither is set")
+
+    install(tmp_path, ONE)
+    with pytest.raises(SettingsError, match="neither is set"):
+        install(tmp_path, TWO, check)
+    assert os.listdir(tmp_path) == ["1.yaml"]
+    assert plans(tmp_path) == ["one"]
+
+
+def test_a_directory_with_a_policy_files_name_is_told_before_anything_moves(tmp_path: Path) -> None:
+    """It cannot be replaced: once it was met when half of the set was in its place."""
+    install(tmp_path, ONE)
+    (tmp_path / "2.yaml").mkdir()
+    with pytest.raises(PolicyErrors, match=r"2\.yaml:1:1: file: is a directory"):
+        install(tmp_path, TWO)
+    assert sorted(os.listdir(tmp_path)) == ["1.yaml", "2.yaml"]
+
+
+def test_a_phrase_list_that_changes_makes_another_policy(tmp_path: Path) -> None:
+    """Its words are part of what is in force: with the digest of before, a reload did nothing."""
+    install(tmp_path, {"1.yaml": b"version: 1\nwatch: {phrases: [phrases/own.yaml]}\n"})
+    digests = {load_dir(tmp_path).digest}
+    (tmp_path / "phrases").mkdir()
+    for text in ("one", "two"):
+        (tmp_path / "phrases" / "own.yaml").write_text(text)
+        digests.add(load_dir(tmp_path).digest)
+    assert len(digests) == 3
