@@ -76,6 +76,8 @@ def run(args: argparse.Namespace) -> int:
     with _bars() as bars:
 
         def progress(name: str, count: int) -> Callable[[], None]:
+            if not bars.console.is_terminal:
+                bars.console.print(f"{name} ({count})")
             task = bars.add_task(name, total=count)
             return lambda: bars.advance(task)
 
@@ -91,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _bars() -> Any:
-    """One bar a stage, on standard error; plain lines where that is no terminal."""
+    """One bar a stage, on standard error."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 

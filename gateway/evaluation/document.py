@@ -53,3 +53,8 @@ def number(value: float | None) -> str:
 
 def interval(row: dict[str, float]) -> str:
     return f"{percent(row['low'], 0)} to {percent(row['high'], 0)}"
+
+
+def windows_interval(row: dict[str, float]) -> str:
+    """Of windows drawn again within the same families."""
+    return f"{percent(row['windows_low'], 0)} to {percent(row['windows_high'], 0)}"

@@ -106,7 +106,8 @@ def _detection(tabled: detection.Table, asked: Asked) -> dict[str, Any]:
         scores[name] = {way: _curve(points) for way, points in found._asdict().items()}
     plain = tabled.attacks.get(PLAIN.name, ())
     if all(seen.kept for seen in (*tabled.honest, *plain)):
-        folds = refit.pair_folds(_bags(tabled.honest, tabled), _bags(plain, tabled))
+        honest_samples = refit.samples(tabled.honest, tabled.family_of, is_attack=False)
+        folds = refit.pair_folds(honest_samples, refit.samples(plain, tabled.family_of, is_attack=True))
         scores["refit"] = {"family": _curve(held_out.curve(folds)), "by_family": _by_family(folds)}
     honest, attack = _rows(tabled.honest, tabled), _rows(plain, tabled)
     scores["diversity"] = {
@@ -136,13 +137,6 @@ def _rows(streams: Sequence[Seen], tabled: detection.Table) -> fitted.Rows:
     for seen in streams:
         rows.setdefault(tabled.family_of[seen.spec.source], []).append(seen.naive)
     return rows
-
-
-def _bags(streams: Sequence[Seen], tabled: detection.Table) -> refit.Bags:
-    bags: refit.Bags = {}
-    for seen in streams:
-        bags.setdefault(tabled.family_of[seen.spec.source], []).append(refit.bag_of(seen.kept))
-    return bags
 
 
 def _by_family(folds: Sequence[held_out.Fold]) -> dict[str, float]:
@@ -194,6 +188,8 @@ def _honest(tabled: detection.Table, tolls: Sequence[collateral.Toll], ladder: L
             "name": ladder.name,
             "steps": [{"name": step.name, "score_milli": step.score_milli} for step in ladder.steps],
         },
+        "reaching": detection.reaching(tabled, within, [step.score_milli for step in ladder.steps]),
+        "within": within,
         "tolls": _tolls(declared),
         "tolls_undeclared": _tolls(undeclared),
         "touched": measures.share_of(sum(t.touched for t in declared), sum(t.tokens for t in declared)),

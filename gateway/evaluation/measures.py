@@ -96,9 +96,11 @@ def median(values: Sequence[float]) -> float:
     return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
 
 
-def bootstrap(groups: Sequence[Scores], figure: Callable[[Sequence[Scores]], float], *, times: int, seed: str) -> Interval:
-    """A figure with its interval. Sources are drawn again, and then windows within each: windows of one source are alike, and
-    an interval over windows alone would promise more than a handful of sources can."""
+def bootstrap(
+    groups: Sequence[Scores], figure: Callable[[Sequence[Scores]], float], *, times: int, seed: str, draws_units: bool = True
+) -> Interval:
+    """A figure with its interval. Units (families) are drawn again, and then windows within each: windows of one family are
+    alike, and an interval over windows alone, which `draws_units=False` makes, promises more than a handful of families can."""
     rng = Random(f"bootstrap/{seed}")
     value = figure(groups)
     drawn = []
@@ -106,8 +108,8 @@ def bootstrap(groups: Sequence[Scores], figure: Callable[[Sequence[Scores]], flo
         again = []
         for group in groups:
             names = list(group)
-            chosen = [rng.choice(names) for _ in names]
-            again.append({f"{place}/{name}": rng.choices(group[name], k=len(group[name])) for place, name in enumerate(chosen)})
+            chosen = [rng.choice(names) for _ in names] if draws_units else names
+            again.append({f"{name}#{place}": rng.choices(group[name], k=len(group[name])) for place, name in enumerate(chosen)})
         drawn.append(figure(again))
     if not drawn:
         return Interval(value, value, value)

@@ -39,9 +39,9 @@ class Plan(NamedTuple):
     looks_adaptive: tuple[int, ...] = LOOKS_ADAPTIVE
 
 
-FULL = Plan(900, 300, 120, 20, 20, 24, 100, 6, (1, 3, 10, 30, 100, 300, 1000), 4, 26_000, 500)
+FULL = Plan(900, 300, 120, 20, 20, 20, 100, 6, (1, 3, 10, 30, 100, 300, 1000), 2, 26_000, 500)
 QUICK = Plan(340, 100, 40, 8, 4, 8, 100, 2, (1, 10, 100, 1000), 1, 26_000, 200)
-SMALLEST = Plan(24, 24, 8, 4, 1, 2, 10, 2, (1, 10), 1, 520, 50, (26, 50), (26, 50))
+SMALLEST = Plan(20, 16, 4, 2, 1, 2, 10, 2, (1, 10), 1, 520, 50, (26, 50), (26, 50))
 """For the tests: figures that mean nothing, from every part of the machinery."""
 DAY_ATTACKERS = ("plain", "dilution50")
 

@@ -108,7 +108,10 @@ def _data(tree: dict[str, Any]) -> list[Block]:
 def _fitted(tree: dict[str, Any]) -> Block:
     known = [source for source in tree["data"]["sources"] if source["fitted_on"]]
     if not known:
-        return Text("The weights of the watch were fitted on none of these sources: all figures are out of sample.")
+        return Text(
+            "The makers of the watch name none of these sources as one that its weights were fitted on. What they had looked at while "
+            "they chose what to measure is another matter: only a family that they have never seen is out of sample altogether."
+        )
     rest = len(tree["data"]["sources"]) - len(known)
     unseen = "none of the sources is unseen" if rest == 0 else f"the other {rest} are unseen"
     return Text(

@@ -79,6 +79,16 @@ def honest(tree: dict[str, Any]) -> list[Block]:
         [f"{workload}, undeclared", number(each["tenants"]), number(each["tokens"]), small_percent(each["share"])]
         for workload, each in honest["tolls_undeclared"].items()
     ]
+    families = sorted(honest["reaching"][0]["attack"])
+    reaching = [
+        [
+            step["name"],
+            percent(row["score_milli"] / 1000, 0),
+            percent(row["honest"]),
+            *(percent(row["attack"][name], 0) for name in families),
+        ]
+        for step, row in zip(honest["ladder"]["steps"], honest["reaching"])
+    ]
     flagged = [
         [source, percent(share, 0), percent(honest["flagged_by_source"]["declared"].get(source), 0)]
         for source, share in honest["flagged_by_source"]["watch"].items()
@@ -91,6 +101,11 @@ def honest(tree: dict[str, Any]) -> list[Block]:
             "does anything to requests: more than such a step takes, never less."
         ),
         Table(["workload", "tenants", "output tokens", "delayed or cut"], [*tolls, *undeclared]),
+        Text(
+            f"Who reaches the score of each step within {honest['within']} requests, with harnesses declared. This is what the ladder's "
+            "own thresholds do, chosen by whoever wrote it and by nothing in this report:"
+        ),
+        Table(["step", "score", "honest windows", *families], reaching),
         Text("Windows flagged by source where 1% of all held-out honest windows is:"),
         Table(["source", "nobody declares", "harnesses declared"], flagged),
     ]

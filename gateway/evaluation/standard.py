@@ -17,7 +17,7 @@ STANDARD = Ladder(
             "strip",
             900,
             _HERE,
-            output=Output(max_tokens=2_000, drop=("logprobs", "top_logprobs", "logit_bias"), choices_max=1, reasoning="blank"),
+            output=Output(max_tokens=2_000, drop=("logit_bias", "logprobs", "top_logprobs"), choices_max=1, reasoning="blank"),
         ),
         Step("review", 950, _HERE, review=True),
         Step("refuse", 990, _HERE, refuse=True),

@@ -20,8 +20,15 @@ from gateway.values import Ask, Sighting
 SECRET = b"the secret of an evaluation is none"
 EPOCH_US = 1_767_225_600_000_000
 """When virtual time begins: the clock of the store never shows 0."""
-FITTED_ON: frozenset[str] = frozenset()
-"""Sources that the profiles' weights were fitted on."""
+FITTED_ON = frozenset((
+    *("attack_evol_instruct_gen", "attack_gpteacher_roleplay", "attack_gsm8k_zeroshot_cot", "attack_selfinstruct_gen"),
+    *("benign_arena_hard_user", "benign_awesome_prompts", "benign_banking77_classify", "benign_bfcl_tool_calls"),
+    *("benign_bitext_support", "benign_chitchat_human", "benign_clinc150_voice", "benign_cot_eval_harness"),
+    *("benign_ide_completion", "benign_p3_cnn_summarise", "benign_p3_dbpedia_classify", "benign_p3_paws_pairs"),
+    *("benign_p3_rag_qa", "benign_p3_ropes_qa", "benign_sgd_task_dialogue", "benign_tatoeba_translate"),
+    *("benign_wikisplit_rewrite",),
+))  # fmt: skip
+"""Sources that the profiles' weights were fitted on, beside families written for that."""
 
 
 class TheWatch:

@@ -1,5 +1,6 @@
 """The whole evaluation on the sample corpus: with watches whose figures are known, and by the command with the real one."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -13,6 +14,8 @@ from gateway.cli.main import main
 from gateway.evaluation import plan, writing
 from gateway.evaluation.evaluate import Asked, evaluate
 from gateway.evaluation.standard import STANDARD
+from gateway.policy.load import load_dir
+from gateway.policy.model import NO_OUTPUT
 from tests.evaluation import make, sample, stubs
 
 CORPUS, TRACES = sample.HERE / "corpus", sample.HERE / "traces"
@@ -108,6 +111,21 @@ def test_data_is_told(perfect):
     assert {source["licence"] for source in sources.values()} == {"Apache-2.0"}
     assert {source["records"] for source in sources.values()} == {sample.RECORDS}
     assert [name for name, source in sources.items() if source["fitted_on"]] == ["attack_farm_tasks"]
+
+
+def test_the_standard_ladder_is_the_shipped_one():
+    """What honest tenants are walked on by default is what the policies of the project put everybody on."""
+    policy = load_dir(sample.HERE.parents[2] / "policies")
+    shipped = policy.ladders[policy.watch.ladder]
+
+    def plain(ladder):
+        steps = tuple(dataclasses.replace(step, place=ladder.place, output=NO_OUTPUT) for step in ladder.steps)
+        return dataclasses.replace(ladder, steps=steps, place=None, cluster_budgets=())
+
+    moved = dataclasses.replace(shipped, place=STANDARD.place)
+    assert plain(moved) == plain(STANDARD)
+    for ours, theirs in zip(STANDARD.steps, shipped.steps, strict=True):
+        assert dataclasses.replace(ours.output, places={}) == dataclasses.replace(theirs.output, places={})
 
 
 def test_files_of_a_report(perfect, tmp_path):
