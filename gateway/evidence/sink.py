@@ -10,17 +10,18 @@ fails is logged once, until it works again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import orjson
 import structlog
 
-from gateway.errors import SettingsError
+from gateway.errors import PolicyErrors, SettingsError
 from gateway.evidence.books import DEPLOYMENT, Books, organisations
 from gateway.evidence.files import replace
 from gateway.evidence.orders import obey
 from gateway.evidence.removing import retain
+from gateway.policy.model import Policy
 from gateway.values import Reason, Sighting
 
 log = structlog.get_logger()
@@ -28,6 +29,8 @@ log = structlog.get_logger()
 SYNC_EVERY_US = 1_000_000
 RETAIN_EVERY_US = 3_600_000_000
 MEMBERS = "members.json"
+Describe = Callable[[Policy], Mapping[str, Any]]
+"""What makes the feature values under a policy: see `rules_of`. Raises PolicyErrors."""
 FINGERPRINTS = ("template", "content", "habits", "signature", "session", "system")
 
 
@@ -72,11 +75,12 @@ class Gap(Protocol):
 class EvidenceSink:
     """One an analyst, while it is active."""
 
-    def __init__(self, books: Books, rules: Mapping[str, Any], *, keep_us: int) -> None:
-        """`rules`: what makes the feature values, see `rules_of`. Raises OSError."""
+    def __init__(self, books: Books, describe: Describe, policy: Policy) -> None:
+        """Raises OSError, PolicyErrors."""
         self._books = books
-        self._rules = books.rules(rules)
-        self.keep_us = keep_us
+        self._describe = describe
+        self._rules = books.rules(describe(policy))
+        self.keep_us = policy.watch.keep_evidence_s * 1_000_000
         self._cursors: dict[str, tuple[str, int]] = {}
         """Organisation -> (entry of the stream, how many of it have come)."""
         self._lost: dict[str, int] = {}
@@ -150,6 +154,14 @@ class EvidenceSink:
         if now_us - self._retained_us >= RETAIN_EVERY_US:
             self._retained_us = now_us
             self._retain()
+
+    def adopt(self, policy: Policy) -> None:
+        """What comes is made by other rules, and kept for another time."""
+        self.keep_us = policy.watch.keep_evidence_s * 1_000_000
+        try:
+            self._rules = self._books.rules(self._describe(policy))
+        except (OSError, PolicyErrors) as error:  # it goes on by the rules that it had
+            self._failed(error)
 
     def close(self) -> None:
         """Every chain says that it ends here."""

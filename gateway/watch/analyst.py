@@ -65,6 +65,7 @@ class Analyst:
     def adopt(self, policy: Policy) -> None:
         """From now on another policy holds."""
         self._book.adopt(policy)
+        self._sink.adopt(policy)
 
     def recall(self, dossiers: Mapping[str, bytes], rungs: Mapping[str, bytes]) -> None:
         """After a start: where subjects stood, and what gateways have been told of it."""
@@ -182,7 +183,12 @@ class Analyst:
             placements += self._move(self._book.cases[name], now_us)
         for name in list(self._told - self._book.live):
             placements += self._tell(self._book.cases[name], now_us)
+        self._sink.tick()
         return placements
+
+    def close(self) -> None:
+        """It is active no more."""
+        self._sink.close()
 
     def checkpoint(self, position: str, *, with_links: bool = False) -> None:
         """Everything up to this entry is kept; links, which are large, where they are asked for."""

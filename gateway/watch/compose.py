@@ -8,26 +8,31 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import structlog
 
-from gateway import logs
+from gateway import __version__, logs
 from gateway.background import Tasks
-from gateway.detectors import PHRASES, Lens, Links
+from gateway.detectors import FEATURES, PHRASES, Lens, Links
+from gateway.errors import PolicyErrors, SettingsError
+from gateway.evidence.books import Books
+from gateway.evidence.keys import KeyRing
+from gateway.evidence.sink import EvidenceSink, rules_of
 from gateway.policy.load import load_dir
 from gateway.policy.model import Policy
 from gateway.policy.read_phrases import read_phrases
 from gateway.policy.source import Source
-from gateway.settings import Settings, secret, variable
+from gateway.settings import Settings, evidence_key, secret, variable
 from gateway.store.redis import RedisLedger
 from gateway.store.watch import WatchStore
 from gateway.watch.analyst import Analyst
 from gateway.watch.archive import Archive
 from gateway.watch.child import Child
 from gateway.watch.service import Service, chance
-from gateway.watch.sinks import NoSink
 
 log = structlog.get_logger()
 
@@ -66,6 +71,24 @@ def links_of(archive: Archive) -> Links:
         return Links()
 
 
+def evidence_of(settings: Settings, ring: KeyRing, secret: bytes, now_us: Callable[[], int], policy: Policy) -> EvidenceSink:
+    """Where the analyst writes down what it sees and decides. Raises SettingsError: another process has it, or it is no use."""
+
+    def describe(policy: Policy) -> dict[str, Any]:
+        features = tuple(feature.name for feature in FEATURES)
+        return rules_of(__version__, features, lens_of(policy, settings.policies, secret).editions)
+
+    books = Books(settings.data / "evidence", secret, ring, now_us=now_us)
+    try:
+        return EvidenceSink(books, describe, policy)
+    except OSError as error:
+        books.abandon()
+        raise SettingsError(f"data: {books.root} cannot be written: {error.strerror}") from None
+    except PolicyErrors as error:
+        books.abandon()
+        raise SettingsError(str(error)) from None
+
+
 async def analyse(settings: Settings, environ: Mapping[str, str], open_ledger: OpenLedger, *, is_inside: bool) -> None:
     """Run the analyst until SIGTERM or SIGINT, or (`is_inside`) until standard input ends.
 
@@ -76,6 +99,8 @@ async def analyse(settings: Settings, environ: Mapping[str, str], open_ledger: O
     lens_of(policy, settings.policies, key_secret)
     archive = settings.data / "watch" / "analyst.db"
     Archive(archive.with_name(f"try-{os.getpid()}.db")).discard()  # better told now than once it is active
+    ring = KeyRing(settings.data / "evidence" / "keys", given=evidence_key(environ))
+    ring.current(at_us=0, make=False)  # a key that cannot be used is better told now than once it is active
     lines = logs.configure()
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -86,10 +111,11 @@ async def analyse(settings: Settings, environ: Mapping[str, str], open_ledger: O
         loop.add_reader(sys.stdin.fileno(), lambda: None if os.read(sys.stdin.fileno(), 1024) else stopping.set())
     async with open_ledger(settings) as ledger:
         tasks = Tasks(_report)
+        evidence = partial(evidence_of, settings, ring, key_secret, ledger.server_now_us)
         service = Service(
             WatchStore(ledger.connection, entries_max=settings.sightings),
             open_archive=lambda: Archive(archive),
-            make=lambda policy, archive: Analyst(policy, archive, links_of(archive), NoSink(), chance=chance),
+            make=lambda policy, archive: Analyst(policy, archive, links_of(archive), evidence(policy), chance=chance),
             policy=policy,
             now_us=ledger.server_now_us,
         )

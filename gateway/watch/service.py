@@ -14,7 +14,7 @@ from secrets import SystemRandom, token_hex
 import orjson
 import structlog
 
-from gateway.errors import StoreFault
+from gateway.errors import SettingsError, StoreFault
 from gateway.policy.model import Policy
 from gateway.store.watch import Placement, WatchStore
 from gateway.watch.analyst import Analyst
@@ -84,10 +84,11 @@ class Service:
             try:
                 is_idle = await self.turn()
                 self._is_failing = False
-            except StoreFault as fault:
+            except (StoreFault, SettingsError) as fault:
                 if not self._is_failing:
                     self._is_failing = True
-                    log.warning("analyst_waits", side="store", reason=str(fault))
+                    side = "store" if isinstance(fault, StoreFault) else "gateway"
+                    log.warning("analyst_waits", side=side, reason=str(fault))
                 is_idle = True
             await asyncio.sleep(IDLE_S if is_idle else 0)
 
@@ -117,13 +118,19 @@ class Service:
         return is_read
 
     async def _begin(self) -> None:
-        archive = self._archive = self._open_archive()
-        analyst = self._make(self._policy, archive)
-        analyst.recall(await self._store.dossiers(), await self._store.rungs())
+        """Raises StoreFault; SettingsError where archive or evidence cannot be had, such as while a command has them."""
+        dossiers, rungs, position = await self._store.dossiers(), await self._store.rungs(), await self._store.position()
+        archive = self._open_archive()
+        try:
+            analyst = self._make(self._policy, archive)
+        except SettingsError:
+            archive.close()
+            raise
+        analyst.recall(dossiers, rungs)
         kept = archive.mark("position")
-        self._position = kept.decode() if kept is not None else await self._store.position()
+        self._position = position if kept is None else kept.decode()
         self._facts_version = 0
-        self._analyst = analyst
+        self._archive, self._analyst = archive, analyst
         log.info("analyst_active", position=self._position)
 
     def _stand_down(self, reason: str) -> None:
@@ -131,6 +138,7 @@ class Service:
         if self._archive is not None:
             self._archive.close()
         if self._analyst is not None:
+            self._analyst.close()
             log.warning("analyst_idle", reason=reason)
         self._archive = self._analyst = None
         self._placements = []

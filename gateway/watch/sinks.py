@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
+from gateway.policy.model import Policy
 from gateway.values import Reason
 from gateway.watch.runs import Gap
 from gateway.watch.seen import Seen
@@ -53,8 +54,20 @@ class Sink(Protocol):
 
     def missing(self, gap: Gap) -> None: ...
 
+    def tick(self) -> None:
+        """About once a second, after what was decided and before gateways are told of it."""
+        ...
+
     def checkpoint(self) -> None:
         """Everything so far must be kept when this returns: it will not come again."""
+        ...
+
+    def adopt(self, policy: Policy) -> None:
+        """Another policy holds from now on."""
+        ...
+
+    def close(self) -> None:
+        """The analyst is active no more."""
         ...
 
 
@@ -70,5 +83,14 @@ class NoSink:
     def missing(self, gap: Gap) -> None:
         """Nothing."""
 
+    def tick(self) -> None:
+        """Nothing."""
+
     def checkpoint(self) -> None:
+        """Nothing."""
+
+    def adopt(self, policy: Policy) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
         """Nothing."""

@@ -9,6 +9,7 @@ from gateway.evidence.export import Wanted, export
 from gateway.evidence.keys import KeyRing, signer
 from gateway.evidence.sink import EvidenceSink, rules_of
 from gateway.evidence.verify import Report, verify
+from gateway.policy.model import Policy, Watch
 from gateway.values import Reason, Sighting
 
 SECRET = b"a secret of at least some bytes"
@@ -85,7 +86,8 @@ def open_books(root: Path, clock: Clock, *, given: str = GIVEN) -> Books:
 
 
 def open_sink(root: Path, clock: Clock, *, keep_days: int = 400, given: str = GIVEN) -> EvidenceSink:
-    return EvidenceSink(open_books(root, clock, given=given), RULES, keep_us=keep_days * DAY_US)
+    policy = Policy("", (), {}, {}, {}, {}, watch=Watch(keep_evidence_s=keep_days * 86_400))
+    return EvidenceSink(open_books(root, clock, given=given), lambda policy: RULES, policy)
 
 
 def exported(
