@@ -37,6 +37,7 @@ from gateway.phases.curb import KEEPS_ANSWERS, notes
 from gateway.phases.identify import identify
 from gateway.phases.read import read
 from gateway.phases.record import Entry, Timings, record
+from gateway.phases.sample import sample
 from gateway.phases.shape import shape, shape_form
 from gateway.sighted import seen_of
 from gateway.snapshot import Snapshot
@@ -122,6 +123,8 @@ async def _serve(
         entry.subject, entry.at_us, entry.sighting, entry.verdict = classify(
             house.watcher, policy, caller, ask, house.store_now_us()
         )
+        if entry.sighting is not None:
+            entry.sealed = sample(policy, caller, ask, entry.id)
         entry.timings.mark("classify")
         if entry.verdict is not None:
             verdict = obeyed(entry.verdict)

@@ -28,4 +28,5 @@ def seen_of(entry: Entry, sighting: Sighting) -> Seen:
         step="" if verdict is None else verdict.step,
         was_shadow=verdict is not None and verdict.is_shadow,
         sighting=sighting,
+        sealed=entry.sealed,
     )

@@ -40,6 +40,8 @@ def unseal(secret: bytes, sealed: str, *, organisation: str, tenant: str, reques
         data = base64.b64decode(sealed, validate=True)
     except (binascii.Error, ValueError):
         raise ValueError("is no sealed sample") from None
+    if base64.b64encode(data).decode() != sealed:
+        raise ValueError("is no sealed sample")
     if data[:1] != _VERSION or len(data) <= _SALT_BYTES:
         raise ValueError("is no sealed sample of a version that is known here")
     salt, rest = data[1 : 1 + _SALT_BYTES], data[1 + _SALT_BYTES :]

@@ -31,7 +31,7 @@ RETAIN_EVERY_US = 3_600_000_000
 MEMBERS = "members.json"
 Describe = Callable[[Policy], Mapping[str, Any]]
 """What makes the feature values under a policy: see `rules_of`. Raises PolicyErrors."""
-FINGERPRINTS = ("template", "content", "habits", "signature", "session", "system")
+FINGERPRINTS = ("template", "content", "habits", "signature", "session", "system", "before")
 
 
 class Seen(Protocol):

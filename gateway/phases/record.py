@@ -56,6 +56,7 @@ class Entry:
         "subject",
         "at_us",
         "sighting",
+        "sealed",
         "verdict",
     )
 
@@ -84,6 +85,8 @@ class Entry:
         self.at_us = 0
         """When it was looked at, by the store's clock."""
         self.sighting: Sighting | None = None
+        self.sealed = ""
+        """The prompt, encrypted, where it is kept as evidence."""
         self.verdict: Verdict | None = None
 
 

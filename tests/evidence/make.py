@@ -1,7 +1,7 @@
 """Logs to try things on: real files, real keys, a clock that is told."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from gateway.evidence.books import Books
 from gateway.evidence.chain import tenant_key
@@ -11,12 +11,15 @@ from gateway.evidence.sink import EvidenceSink, rules_of
 from gateway.evidence.verify import Report, verify
 from gateway.policy.model import Policy, Watch
 from gateway.values import Reason, Sighting
+from gateway.watch.seen import Seen
+from gateway.watch.sinks import Decision
 
 SECRET = b"a secret of at least some bytes"
 START_US = 1_800_000_000_000_000
 DAY_US = 86_400_000_000
 RULES = rules_of("0.2.0", ("novelty", "tempo"), ("thinking 2027-01", "tasks 2027-02"))
 GIVEN = "07" * 32
+POLICY = "0123456789abcdef"
 
 
 class Clock:
@@ -27,55 +30,31 @@ class Clock:
         return self.now_us
 
 
-class Seen(NamedTuple):
-    at_us: int
-    request_id: str
-    organisation: str
-    tenant: str
-    key_id: str
-    subject: str
-    policy: str
-    endpoint: str
-    input_tokens: int
-    output_tokens: int
-    status: int
-    step: str
-    was_shadow: bool
-    sighting: Sighting
-    sealed: str = ""
-
-
-class Decision(NamedTuple):
-    at_us: int
-    kind: str
-    subject: str
-    organisation: str
-    ladder: str = "standard"
-    before: str = ""
-    after: str = "notice"
-    is_shadow: bool = True
-    score: int = 812
-    profile: str = "collector"
-    reasons: tuple[Reason, ...] = (Reason("few_words", 3, 1, "%"),)
-    requests: int = 30
-    cluster: str = ""
-    policy: str = "0123456789abcdef"
-    by: str = ""
-    reason: str = ""
-
-
-class Gap(NamedTuple):
-    run: str
-    first: int
-    numbers: int
-    why: str
-    at_us: int
+def decision(at_us: int, kind: str, subject: str, organisation: str, **fields: Any) -> Decision:
+    reasons = (Reason("few_words", 3, 1, "%"),)
+    plain = Decision(
+        at_us,
+        kind,
+        subject,
+        organisation,
+        "standard",
+        "",
+        "notice",
+        True,
+        812,
+        "collector",
+        reasons,
+        30,
+        "",
+        "0123456789abcdef",
+    )
+    return plain._replace(**fields)
 
 
 def seen(number: int, tenant: str = "acme", organisation: str = "org", **fields: Any) -> Seen:
     sighting = Sighting(700, 300, 2**63 + number, number, (1, 2), 9, (500, 20), ("thinking",), 0, 5, 6)
     plain = Seen(
-        START_US, f"req-{number}", organisation, tenant, "k", tenant, "0123456789abcdef", "chat/completions", 10, 20, 200,
+        START_US, f"req-{number}", organisation, tenant, "k", tenant, POLICY, "chat/completions", 10, 20, 200,
         "", True, sighting,
     )  # fmt: skip
     return plain._replace(**fields)

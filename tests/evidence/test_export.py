@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from gateway.evidence import chain
 from gateway.evidence.keys import signer
-from tests.evidence.make import DAY_US, GIVEN, START_US, Clock, Decision, Gap, checked, exported, open_sink, seen, traffic
+from gateway.watch.runs import Gap
+from tests.evidence.make import DAY_US, GIVEN, START_US, Clock, checked, decision, exported, open_sink, seen, traffic
 
 
 @pytest.fixture(scope="module")
@@ -18,8 +19,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
     root, clock = tmp_path_factory.mktemp("evidence"), Clock()
     sink = open_sink(root, clock)
     traffic(sink, clock, seconds=4)
-    sink.decided(Decision(clock(), "step", "acme", "org"))
-    sink.decided(Decision(clock(), "step", "beta", "org"))
+    sink.decided(decision(clock(), "step", "acme", "org"))
+    sink.decided(decision(clock(), "step", "beta", "org"))
     sink.close()
     return exported(root, clock)
 

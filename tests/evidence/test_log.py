@@ -11,7 +11,7 @@ from gateway.evidence.chain import Entry, Walk
 from gateway.evidence.keys import is_signed, signer
 from gateway.evidence.log import Log
 from gateway.evidence.segments import lines, segments
-from tests.evidence.make import DAY_US, GIVEN, Clock, Decision, checked, exported, open_books, open_sink, seen, traffic
+from tests.evidence.make import DAY_US, GIVEN, Clock, checked, decision, exported, open_books, open_sink, seen, traffic
 
 
 def whole(root: Path) -> Path:
@@ -139,7 +139,7 @@ def test_a_decision_is_with_the_system_at_once(tmp_path: Path) -> None:
     """A process that is killed right after a decision has written it."""
     clock = Clock()
     sink = open_sink(tmp_path, clock)
-    sink.decided(Decision(clock(), "step", "acme", "org", after="refuse"))
+    sink.decided(decision(clock(), "step", "acme", "org", after="refuse"))
     assert b'"after":"refuse"' in whole(tmp_path).read_bytes()
     sink._books.abandon()
 

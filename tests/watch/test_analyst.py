@@ -76,8 +76,17 @@ class Kept:
     def missing(self, gap: Gap) -> None:
         self.gaps.append(gap)
 
+    def tick(self) -> None:
+        """Nothing."""
+
     def checkpoint(self) -> None:
         self.checkpoints += 1
+
+    def adopt(self, policy: Policy) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
 
 
 class Found(NamedTuple):
