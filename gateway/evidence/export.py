@@ -12,7 +12,7 @@ and the file that was begun is no evidence: it has no last line. Entries that no
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -53,7 +53,8 @@ def export(root: Path, ring: KeyRing, signer: Signer, wanted: Wanted, *, made_at
     first, offset = _base(files, wanted)
     digest = sha256()
     count = 0
-    for line in _lines(root, directory, ring, wanted, files[first:], offset, made_at_us):
+    keys = {**ring.publics(), signer.id: signer.public}
+    for line in _lines(root, directory, ring, keys, wanted, files[first:], offset, made_at_us):
         digest.update(line + b"\n")
         count += 1
         yield line + b"\n"
@@ -66,13 +67,21 @@ def _end(signer: Signer, count: int, digest: bytes) -> bytes:
 
 
 def _lines(
-    root: Path, directory: Path, ring: KeyRing, wanted: Wanted, files: Sequence[Segment], offset: int, made_at_us: int
+    root: Path,
+    directory: Path,
+    ring: KeyRing,
+    keys: Mapping[str, bytes],
+    wanted: Wanted,
+    files: Sequence[Segment],
+    offset: int,
+    made_at_us: int,
 ) -> Iterator[bytes]:
     walk = Walk(wanted.organisation, checker(ring))
     stop = _stop(files, offset, wanted)
     if stop is None:
         raise ExportError("the log has no checkpoint: nothing in it is signed yet")
-    yield _head(root, ring, directory, wanted, made_at_us, _rules_named(root, walk_of=(files, offset, stop)))
+    rules = _rules_named(root, walk_of=(files, offset, stop))
+    yield _head(ring, keys, directory, wanted, made_at_us, rules)
     last, is_begun = b"", False
     for where, line in _run(files, offset, stop):
         try:
@@ -173,7 +182,9 @@ def _rules_named(root: Path, walk_of: tuple[Sequence[Segment], int, Place]) -> d
     return found
 
 
-def _head(root: Path, ring: KeyRing, directory: Path, wanted: Wanted, made_at_us: int, rules: dict[str, Any]) -> bytes:
+def _head(
+    ring: KeyRing, keys: Mapping[str, bytes], directory: Path, wanted: Wanted, made_at_us: int, rules: dict[str, Any]
+) -> bytes:
     told = [each._asdict() for each in removals(directory) if concerns(each, wanted.tenant_key)]
     return orjson.dumps(
         {
@@ -187,7 +198,7 @@ def _head(root: Path, ring: KeyRing, directory: Path, wanted: Wanted, made_at_us
             "made_at_us": made_at_us,
             "rules": rules,
             "removals": told,
-            "keys": {name: public.hex() for name, public in ring.publics().items()},
+            "keys": {name: public.hex() for name, public in keys.items()},
             "successions": [each._asdict() for each in ring.successions()],
         }
     )

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.evidence import chain
 from gateway.evidence.keys import signer
+from gateway.evidence.verify import verify
 from gateway.watch.runs import Gap
 from tests.evidence.make import DAY_US, GIVEN, START_US, Clock, checked, decision, exported, open_sink, seen, traffic
 
@@ -185,8 +186,6 @@ def test_the_key_changes(tmp_path: Path) -> None:
     new = sink._books.rotate().public
     traffic(sink, clock, seconds=2, first=11)
     sink.close()
-    from gateway.evidence.verify import verify
-
     lines = exported(tmp_path, clock, given="")
     assert [verify(lines, anchors=[key]).problems for key in (old, new)] == [(), ()]
     assert len(verify(lines, anchors=[old]).signers) == 2
@@ -195,6 +194,18 @@ def test_the_key_changes(tmp_path: Path) -> None:
     again = open_sink(tmp_path, clock, given="")
     assert again._books.signer.public == new
     again.close()
+
+
+def test_a_key_that_the_log_has_not_met(tmp_path: Path) -> None:
+    """A given key that was changed before the analyst's next start signs the file, and both keys are asked for."""
+    clock = Clock()
+    sink = open_sink(tmp_path, clock)
+    traffic(sink, clock)
+    sink.close()
+    lines = exported(tmp_path, clock, given="08" * 32)
+    keys = [signer(bytes.fromhex(each)).public for each in (GIVEN, "08" * 32)]
+    assert verify(lines, anchors=keys).problems == ()
+    assert len(verify(lines, anchors=keys[:1]).problems) == 1
 
 
 def test_what_is_no_file_of_evidence() -> None:
