@@ -7,6 +7,8 @@ Failure policy: while the store is gone nobody's ownership is known (503). Resul
 
 from __future__ import annotations
 
+from typing import Any
+
 import orjson
 import structlog
 from aiohttp import web
@@ -29,6 +31,9 @@ from gateway.wires.base import Family
 
 log = structlog.get_logger()
 
+MADE = ("output_file_id", "error_file_id")
+"""Files that a batch of OpenAI's has made."""
+
 
 def most_tokens(ask: Ask, limit: int | None) -> int | None:
     """Output tokens that a batch can come to in all; None: it is none."""
@@ -49,17 +54,33 @@ async def serve(
             return await _results(request, reply, house, family, entry)
         body = await relay.whole(reply, limit_bytes=house.settings.answer_limit_bytes, is_stream=False)
         if reply.status == 200:
-            body = _moved(body)
+            body = await _claimed(body, caller, house, kept_by) if family.name == "openai" else _moved(body)
         return Whole(reply.status, headers(reply, family, entry, house, []), body)
     finally:
         reply.close()
 
 
-def _moved(body: bytes) -> bytes:
+async def _claimed(body: bytes, caller: Caller, house: House, upstream: str) -> bytes:
+    """The files that a batch has made are its tenant's, before their ids are told. Raises StoreFault."""
+    value = _parsed(body)
+    for name in MADE:
+        if type(item := value.get(name)) is str and item:
+            await house.owners.claim(tag(caller.organisation), caller.tenant, item, upstream)
+    return body
+
+
+def _parsed(body: bytes) -> dict[str, Any]:
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
-        raise UpstreamFault("protocol", "the upstream's answer about a batch is no JSON", reached=True) from None
+        value = None
+    if type(value) is not dict:
+        raise UpstreamFault("protocol", "the upstream's answer about a batch is no JSON object", reached=True)
+    return value
+
+
+def _moved(body: bytes) -> bytes:
+    value = _parsed(body)
     changed = moved(value)
     return body if changed is value else orjson.dumps(changed)
 

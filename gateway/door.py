@@ -13,7 +13,7 @@ from gateway.budgets.estimate import Estimator
 from gateway.errors import Refusal
 from gateway.holds import Holds
 from gateway.phases import admit
-from gateway.phases.curb import at_model, curb
+from gateway.phases.curb import FILED, FILES, at_model, curb
 from gateway.snapshot import Admission, Snapshot
 from gateway.values import Ask, Caller, Verdict
 from gateway.waiting import Waiting
@@ -62,6 +62,8 @@ async def enter(
     Raises Refusal, StoreFault and what `check` raises.
     """
     known = admit.admission(caller, ask.model, endpoint, policy, door.store_now_us(), verdict)
+    if ask.wire in (FILES, FILED):
+        known = admit.whole_or_not(known)
     tried = {ask.model}
     downgraded_to = ""
     while True:

@@ -2,8 +2,7 @@
 rule or not at all, and a plan must name it too (`Plan.endpoints`).
 
 Not there on purpose: what would show one tenant another's things, because all of them share the operator's account with the
-model server (lists of batches and stored answers, files), and what no budget here counts (OpenAI's batches, whose requests
-lie in files; fine-tuning, assistants).
+model server (lists of batches, files and stored answers), and what no budget here counts (fine-tuning, assistants).
 """
 
 from __future__ import annotations
@@ -15,10 +14,10 @@ from typing import Literal, NamedTuple
 from gateway.errors import Refusal
 from gateway.logs import printable
 
-Kind = Literal["wire", "form", "models", "model", "stored", "batch", "realtime"]
+Kind = Literal["wire", "form", "models", "model", "stored", "batch", "file", "realtime"]
 """wire: JSON judged by a wire. form: a form with files, judged by a wire. models: the listing. model: one of it. stored: an
-answer that the model server keeps. batch: many requests in one, made while nobody waits. realtime: a WebSocket
-session."""
+answer that the model server keeps. batch: many requests in one, made while nobody waits. file: one that a tenant
+sent up, or that its batch has made. realtime: a WebSocket session."""
 
 
 class Rule(NamedTuple):
@@ -56,6 +55,8 @@ def _form(name: str, wire: str) -> dict[str, Rule]:
 
 
 _BATCH = Rule("messages/batches", "anthropic", "batch")
+_FILED_BATCH = Rule("batches", "openai", "batch")
+_FILE = Rule("files", "openai", "file")
 _STORED = Rule("responses/stored", "openai", "stored")
 TABLE: dict[str, dict[str, Rule]] = {
     "/v1/chat/completions": _posts("chat/completions", "openai", "openai.chat"),
@@ -73,6 +74,12 @@ TABLE: dict[str, dict[str, Rule]] = {
     "/v1/images/generations": _posts("images/generations", "openai", "openai.images"),
     "/v1/images/edits": _form("images/edits", "openai.image_edits"),
     "/v1/images/variations": _form("images/variations", "openai.image_variations"),
+    "/v1/files": _form("files", "openai.files"),
+    "/v1/files/{id}": {"GET": _FILE, "DELETE": _FILE},
+    "/v1/files/{id}/content": {"GET": _FILE},
+    "/v1/batches": _posts("batches", "openai", "openai.batches"),
+    "/v1/batches/{id}": {"GET": _FILED_BATCH},
+    "/v1/batches/{id}/cancel": {"POST": _FILED_BATCH},
     "/v1/messages": _posts("messages", "anthropic", "anthropic.messages"),
     "/v1/messages/batches": _posts("messages/batches", "anthropic", "anthropic.batches"),
     "/v1/messages/batches/{id}": {"GET": _BATCH, "DELETE": _BATCH},

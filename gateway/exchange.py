@@ -24,7 +24,7 @@ from gateway.phases.leash import UNBOUNDED_STEP_TOKENS, Leash
 from gateway.phases.record import Entry
 from gateway.snapshot import Admission
 from gateway.upstream.base import NotSent, Reply, Upstream
-from gateway.values import Ask, Caller, Cut, Ended, Outcome, Outgoing
+from gateway.values import ORDINARY, Ask, Caller, Cut, Ended, Outcome, Outgoing
 from gateway.whole import Headers, Whole
 from gateway.wires.base import Editor, Family, StreamReader, Wire
 from gateway.wires.plain import COUNTS, counted
@@ -106,8 +106,9 @@ async def exchange(outgoing: Outgoing, upstream: Upstream, way: Way) -> web.Stre
                 if ask.wire in COUNTS:
                     settle.calibrate(caller, ask, counted(body), house.estimator)
                 await listing.note_answer(
-                    ask, body, caller, house, stored=known.effective.output.stored, upstream=known.upstream or ""
-                )
+                    ask, body, caller, house, stored=known.effective.output.stored, upstream=known.upstream or "",
+                    note=b"" if upload is None else upload.note,
+                )  # fmt: skip
             else:
                 ended = "upstream_refused"
             response = Whole(
@@ -144,7 +145,7 @@ async def exchange(outgoing: Outgoing, upstream: Upstream, way: Way) -> web.Stre
         if reader is not None and usage is None:
             usage = reader.usage
         status = 0 if reply is None else reply.status
-        extent = None
+        extent = ORDINARY if wire.charges_quote and ended == "upstream_refused" else None  # no batch was made
         if upload is not None:
             extent = uploads.came_to(ask, upload, body, reader)
             if not upload.is_sent and ended != "complete":

@@ -21,7 +21,7 @@ from gateway.endpoints import Endpoint
 from gateway.errors import Refusal, StoreFault, UpstreamFault
 from gateway.house import House
 from gateway.phases import relay
-from gateway.phases.curb import BATCHES, KEEPS_ANSWERS
+from gateway.phases.curb import BATCHES, FILED, FILES, KEEPS_ANSWERS
 from gateway.phases.record import Entry
 from gateway.phases.shape import shape_bare
 from gateway.policy.resolve import upstream_of
@@ -31,6 +31,7 @@ from gateway.values import Ask, Caller
 from gateway.whole import Headers, Whole
 from gateway.wires.base import Family, StreamReader
 from gateway.wires.models import joined, listed
+from gateway.wires.references import file_ids
 
 log = structlog.get_logger()
 
@@ -108,11 +109,19 @@ def _unknown_model(name: str) -> Refusal:
     return Refusal("not_found", message, status=404, param="model", code="model_not_found", reason="model_not_allowed")
 
 
-async def check_owned(ask: Ask, caller: Caller, house: House) -> None:
-    """Raises Refusal (404) where an ask refers to a kept answer that is not its tenant's, and StoreFault.
+def may_refer(ask: Ask) -> bool:
+    """Whether an ask may name what others own: a kept answer, or a file (its tokens are counted wherever it is)."""
+    return ask.wire == KEEPS_ANSWERS or (ask.wire == "openai.chat" and ask.media_tokens > 0)
 
-    It only gets here with such a reference if its policy says `stored: own`.
+
+async def check_owned(ask: Ask, caller: Caller, house: House) -> None:
+    """Raises Refusal (404) where an ask refers to a file or a kept answer that is not its tenant's, and StoreFault.
+
+    It only gets here with a reference to an answer if its policy says `stored: own`.
     """
+    await _check_files(ask, caller, house)
+    if ask.wire != KEEPS_ANSWERS:
+        return
     for field in ("previous_response_id", "conversation"):
         item = ask.body.get(field)
         if type(item) is dict:
@@ -144,23 +153,33 @@ async def _keeper(item: str, caller: Caller, house: House, param: str | None = N
     return upstream
 
 
-async def note_answer(ask: Ask, answer: bytes, caller: Caller, house: House, *, stored: str | None, upstream: str) -> None:
-    """Remember whose answer or batch this is, where such are kept, before the client learns its id."""
+async def _check_files(ask: Ask, caller: Caller, house: House) -> None:
+    """Raises Refusal (404) where an ask refers to a file that is not its tenant's, and StoreFault."""
+    for item in file_ids(ask.body):
+        if not await house.owners.owns(tag(caller.organisation), caller.tenant, item):
+            message = "No such File object of yours: only files that you uploaded here can be referred to."
+            raise Refusal("not_found", message, status=404, param="file_id", reason="not_the_owner")
+
+
+async def note_answer(
+    ask: Ask, answer: bytes, caller: Caller, house: House, *, stored: str | None, upstream: str, note: bytes = b""
+) -> None:
+    """Remember whose answer, batch or file this is, where such are kept, before the client learns its id."""
     is_kept = ask.wire == KEEPS_ANSWERS and stored == OWN and ask.body.get("store") is not False
-    if not is_kept and ask.wire != BATCHES:
+    if not is_kept and ask.wire not in (BATCHES, FILES, FILED):
         return
     try:
         value = orjson.loads(answer)
     except orjson.JSONDecodeError:
         return
     if type(value) is dict and type(item := value.get("id")) is str:
-        await claim(item, caller, house, upstream)
+        await claim(item, caller, house, upstream, note)
 
 
-async def claim(item: str, caller: Caller, house: House, upstream: str) -> None:
+async def claim(item: str, caller: Caller, house: House, upstream: str, note: bytes = b"") -> None:
     """The answer `item` is the caller's tenant's. A store that is gone leaves it without an owner: nobody can refer to it."""
     try:
-        await house.owners.claim(tag(caller.organisation), caller.tenant, item, upstream)
+        await house.owners.claim(tag(caller.organisation), caller.tenant, item, upstream, note)
     except StoreFault as fault:
         log.warning("claim_lost", side="store", reason=str(fault))
 

@@ -25,7 +25,7 @@ from random import getrandbits
 import structlog
 from aiohttp import web
 
-from gateway import answer, batches, listing, realtime, uploads
+from gateway import answer, batches, files, listing, realtime, uploads
 from gateway.door import enter
 from gateway.endpoints import Endpoint, family_of, route
 from gateway.errors import Refusal, StoreFault, UpstreamFault
@@ -33,7 +33,7 @@ from gateway.exchange import Way, exchange
 from gateway.house import House
 from gateway.phases import admit
 from gateway.phases.classify import classify, marks, obeyed, refuse, standing
-from gateway.phases.curb import KEEPS_ANSWERS, notes
+from gateway.phases.curb import FILED, FILES, notes
 from gateway.phases.identify import identify
 from gateway.phases.read import read
 from gateway.phases.record import Entry, Timings, record
@@ -74,6 +74,8 @@ async def handle(request: web.BaseRequest, house: House) -> web.StreamResponse:
             response = await _serve_form(request, endpoint, caller, policy, house, family, entry)
         elif endpoint.kind == "realtime":
             response = await realtime.serve(request, endpoint, caller, policy, house, family, entry)
+        elif endpoint.kind == "file":
+            response = await files.serve(request, endpoint, caller, house, family, entry)
         elif endpoint.kind == "batch":
             response = await batches.serve(request, endpoint, caller, house, family, entry)
         else:
@@ -117,6 +119,10 @@ async def _serve(
     """A request whose body is JSON that a wire judges."""
     wire, settings = WIRES[endpoint.wire], house.settings
     ask = entry.ask = await read(request, wire, limit_bytes=settings.body_limit_bytes, timeout_s=settings.body_timeout)
+    filed = None
+    if ask.wire == FILED:
+        ask, filed = await files.filled(ask, caller, house)
+        entry.ask = ask
     entry.timings.mark("read")
     verdict = None
     if house.watcher is not None:
@@ -129,7 +135,9 @@ async def _serve(
         if entry.verdict is not None:
             verdict = obeyed(entry.verdict)
             refuse(verdict)
-    check = partial(listing.check_owned, caller=caller, house=house) if ask.wire == KEEPS_ANSWERS else None
+    if filed is not None:
+        files.check_current(filed, caller, policy, house, verdict)
+    check = partial(listing.check_owned, caller=caller, house=house) if listing.may_refer(ask) else None
     ask, known, held, dropped, downgraded_to = await enter(
         house.door, ask, wire, endpoint.name, caller, policy, entry.id, check=check, verdict=verdict
     )
@@ -153,8 +161,10 @@ async def _serve_form(
     ask, upload = await uploads.receive(request, wire, caller, house)
     try:
         entry.ask = ask
-        entry.timings.mark("read")
         verdict = obeyed(entry.verdict)
+        if ask.wire == FILES:
+            ask = entry.ask = await files.sift(ask, upload, caller, policy, house, verdict)
+        entry.timings.mark("read")
         ask, known, held, dropped, downgraded_to = await enter(
             house.door, ask, wire, endpoint.name, caller, policy, entry.id, verdict=verdict
         )

@@ -34,11 +34,22 @@ class Upload:
         self._spooled = spooled
         self._pieces: list[Piece] = []
         self.boundary = b"gauger-" + token_hex(16).encode()
+        self.note = b""
+        """What is remembered of it with its owner, where the answer tells its id."""
         self.size = 0
         self.file_bytes_sent = 0
         """Of files, handed to the server that is asked."""
         self.is_sent = False
         """To its end."""
+
+    def read(self, begin: int, size: int) -> AsyncIterator[bytes]:
+        """What came, a part of it. Raises OSError."""
+        return self._spooled.read(begin, size)
+
+    def swap(self, spooled: Spooled) -> None:
+        """Send something else in the place of what came."""
+        self._spooled.close()
+        self._spooled = spooled
 
     def write(self, ask: Ask) -> None:
         """Make the form of what is left of an ask."""

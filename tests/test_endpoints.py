@@ -49,7 +49,14 @@ def test_ids_in_paths(path: str, item: str) -> None:
             "/V1/models",
             "/models",
         ),
-        *("/v1/fine_tuning/jobs", "/v1/batches", "/v1/files/file-1/content", "/v1/chat/completions/id", "/v1/assistants", "*"),
+        *(
+            "/v1/fine_tuning/jobs",
+            "/v1/files/file-1/content/",
+            "/v1/batches/b/output",
+            "/v1/chat/completions/id",
+            "/v1/assistants",
+            "*",
+        ),
     ],
 )
 def test_what_no_rule_names_is_refused(path: str) -> None:

@@ -37,6 +37,16 @@ def parse(content_type: str, body: bytes) -> dict[str, Any]:
     return found
 
 
+def content(content_type: str, body: bytes, name: str) -> bytes:
+    """The bytes of a file of a form; b"" where it has none of this name."""
+    message = BytesParser(policy=HTTP).parsebytes(b"Content-Type: " + content_type.encode() + b"\r\n\r\n" + body)
+    for part in message.iter_parts() if message.is_multipart() else ():
+        if part.get_param("name", "", "content-disposition") == name:
+            payload = part.get_payload(decode=True)
+            return payload if isinstance(payload, bytes) else b""
+    return b""
+
+
 def _value(part: Message, name: str) -> Any:
     payload = part.get_payload(decode=True)
     data = payload if isinstance(payload, bytes) else b""

@@ -16,6 +16,7 @@ from aiohttp import web
 
 from gateway.demo import anthropic, forms, openai, others, realtime
 from gateway.demo.batches import Batches
+from gateway.demo.files import PATHS, Files
 from gateway.demo.paths import NAMELESS, SAID, TELLTALES, WIRES
 from gateway.demo.plan import Plan, plan_of, words
 from gateway.demo.script import FIELD, HEADER, MODELS, BadScript, Script, script_of
@@ -37,6 +38,7 @@ class Handle:
         self._is_closing = False
         self._count = 0
         self._batches = Batches()
+        self._files = Files()
         self._runner: web.AppRunner | None = None
 
     def release(self) -> None:
@@ -217,6 +219,15 @@ class Handle:
         status, body, kind = self._batches.answer(request.method, request.path, self.base_url, request_id)
         return web.Response(status=status, body=body, headers=TELLTALES | {"request-id": request_id}, content_type=kind)
 
+    async def _file(self, request: web.Request) -> web.Response:
+        """Files, and batches made of them."""
+        seen, request_id = await self._remember(request)
+        seen.end("complete", _now_s())
+        kind = request.headers.get("content-type", "")
+        sent = forms.content(kind, seen.body, "file") if forms.is_form(kind) else b""
+        status, body, media = self._files.answer(request.method, request.path, seen.json, sent, request_id)
+        return web.Response(status=status, body=body, headers=TELLTALES | {"x-request-id": request_id}, content_type=media)
+
     async def _models(self, request: web.Request) -> web.Response:
         seen, request_id = await self._remember(request)
         seen.end("complete", _now_s())
@@ -256,6 +267,7 @@ async def start(host: str = "127.0.0.1", port: int = 0, *, remember: int = 10_00
             web.post("/v1/completions", handle._post),
             *(web.post(path, handle._post) for path in others.ANSWERS),
             *(web.route("*", f"/v1/messages/batches/{{id}}{tail}", handle._batch) for tail in ("", "/cancel", "/results")),
+            *(web.route("*", path, handle._file) for path in PATHS),
             web.get("/v1/models", handle._models),
             web.get("/v1/realtime", handle._realtime),
             web.get("/_seen", handle._list_seen),

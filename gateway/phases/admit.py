@@ -7,6 +7,7 @@ enforced budget counts money: an unknown price must not be a way around a spendi
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -58,6 +59,16 @@ def admission(
         message = f"The model '{model}' does not exist or you do not have access to it."
         raise Refusal("not_found", message, status=404, param="model", code="model_not_found", reason="model_not_served")
     return known
+
+
+def whole_or_not(known: Admission) -> Admission:
+    """The same for what cannot be shortened and has no other model: requests that lie in a file."""
+    effective = known.effective
+    budgets = tuple(
+        replace(budget, on_exceed="reject") if budget.on_exceed in ("shorten", "downgrade") else budget
+        for budget in effective.budgets
+    )
+    return known._replace(effective=effective._replace(budgets=budgets))
 
 
 def quote(

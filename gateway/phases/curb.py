@@ -32,6 +32,12 @@ BATCHES = "anthropic.batches"
 """The wire whose bodies hold many requests."""
 
 
+FILES = "openai.files"
+"""The wire of files that hold requests: each line was curbed before."""
+FILED = "openai.batches"
+"""The wire of batches whose requests lie in such a file."""
+
+
 def curb(ask: Ask, wire: Wire, output: Output, model_tokens_max: int) -> Curbed:
     """Apply what `output` says to a request. Raises Refusal (invalid_request, 400)."""
     try:
@@ -46,6 +52,8 @@ def curb(ask: Ask, wire: Wire, output: Output, model_tokens_max: int) -> Curbed:
             code="field_not_allowed",
             reason="output_policy",
         ) from None
+    if ask.wire == FILED:
+        return Curbed(ask._replace(body=body), None, prepared.dropped)
     if body is not ask.body:
         judged = wire.judge(body)
         ask = ask._replace(body=body, output_tokens_max=judged.output_tokens_max, choices=judged.choices)

@@ -72,7 +72,7 @@ DEFAULT_OUTPUT_TOKENS_MAX = 4096
 ENDPOINTS = (
     "chat/completions", "completions", "responses", "responses/input_tokens", "responses/stored", "embeddings", "moderations",
     "audio/speech", "audio/transcriptions", "audio/translations", "images/generations", "images/edits", "images/variations",
-    "messages", "messages/batches", "messages/count_tokens", "models", "realtime",
+    "files", "batches", "messages", "messages/batches", "messages/count_tokens", "models", "realtime",
 )  # fmt: skip
 """Every endpoint that a plan can name."""
 DEFAULT_ENDPOINTS = (

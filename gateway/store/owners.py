@@ -5,19 +5,32 @@ that is lost makes the answer unreachable for everybody; a question that cannot 
 lets one tenant at another's answer.
 
 Layout: `g1:{TAG}:o:ID`, with ID 32 hex digits of the id's hash under the deployment's secret; the value is the tenant's hash, a
-colon, and the name of the upstream that keeps it ("": the settings' own; then there need be no colon).
+colon, and the name of the upstream that keeps it ("": the settings' own; then there need be no colon). Where a note was made of
+it (what a file of requests comes to), it follows after one more colon.
 """
 
 from __future__ import annotations
 
 import asyncio
 from hashlib import blake2b
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from gateway.store.link import Argument
 
 KEPT_S = 30 * 86_400
 """As long as the vendor keeps answers."""
+
+
+NOTE_BYTES_MAX = 2048
+
+
+class Kept(NamedTuple):
+    """What is known of a tenant's own."""
+
+    upstream: str
+    """The name of the upstream that keeps it."""
+    note: bytes
+    """As it was claimed with; b"": without."""
 
 
 class Sends(Protocol):
@@ -33,9 +46,16 @@ class Owners:
         self._connection = connection
         self._key = blake2b(secret, digest_size=32, person=b"gauger-owners").digest()
 
-    async def claim(self, tag: bytes, tenant: str, item: str, upstream: str = "") -> None:
-        """`item` belongs to `tenant` from now on, unless it had an owner already. Raises StoreFault."""
+    async def claim(self, tag: bytes, tenant: str, item: str, upstream: str = "", note: bytes = b"") -> None:
+        """`item` belongs to `tenant` from now on, unless it had an owner already. Raises StoreFault.
+
+        `upstream` holds no colon; `note` has at most `NOTE_BYTES_MAX` bytes.
+        """
+        if len(note) > NOTE_BYTES_MAX:
+            raise ValueError(f"a note of {len(note)} bytes")
         value = b"%b:%b" % (self._hash(tenant), upstream.encode())
+        if note:
+            value += b":" + note
         await self._call((b"SET", self._name(tag, item), value, b"NX", b"EX", KEPT_S))
 
     async def owns(self, tag: bytes, tenant: str, item: str) -> bool:
@@ -44,9 +64,15 @@ class Owners:
 
     async def upstream_of(self, tag: bytes, tenant: str, item: str) -> str | None:
         """The name of the upstream that keeps a tenant's `item`; None: it is not this tenant's. Raises StoreFault."""
+        kept = await self.kept(tag, tenant, item)
+        return None if kept is None else kept.upstream
+
+    async def kept(self, tag: bytes, tenant: str, item: str) -> Kept | None:
+        """What is known of a tenant's `item`; None: it is not this tenant's. Raises StoreFault."""
         value: bytes = await self._call((b"GET", self._name(tag, item))) or b""
-        owner, _, upstream = value.partition(b":")
-        return upstream.decode() if owner == self._hash(tenant) else None
+        owner, _, rest = value.partition(b":")
+        upstream, _, note = rest.partition(b":")
+        return Kept(upstream.decode(), note) if owner == self._hash(tenant) else None
 
     async def _call(self, command: tuple[Argument, ...]) -> Any:
         return await self._connection.send(command)

@@ -10,6 +10,7 @@ from gateway.wires.openai_chat import OpenAIChat
 from gateway.wires.openai_completions import OpenAICompletions
 from gateway.wires.openai_count import OpenAICount
 from gateway.wires.openai_embeddings import OpenAIEmbeddings
+from gateway.wires.openai_files import OpenAIBatches, OpenAIFiles
 from gateway.wires.openai_image_forms import OpenAIImageEdits, OpenAIImageVariations
 from gateway.wires.openai_images import OpenAIImages
 from gateway.wires.openai_moderations import OpenAIModerations
@@ -21,6 +22,7 @@ _ALL: tuple[Wire, ...] = (
     *(OpenAIChat(), OpenAICompletions(), OpenAIResponses(), OpenAICount()),
     *(OpenAIEmbeddings(), OpenAIModerations(), OpenAISpeech(), OpenAIImages()),
     *(OpenAITranscripts(), OpenAITranslations(), OpenAIImageEdits(), OpenAIImageVariations()),
+    *(OpenAIFiles(), OpenAIBatches()),
     *(AnthropicMessages(), AnthropicCount(), AnthropicBatches()),
 )
 WIRES: dict[str, Wire] = {wire.name: wire for wire in _ALL}

@@ -69,10 +69,15 @@ def parse(raw: bytes, judged: frozenset[str]) -> dict[str, Any]:
         raise BadJson("The body must be a JSON object.")
     if len(_KEY_ENDS.findall(raw)) != _walk(body):
         _refuse_duplicates(raw)
+    check_names(body, judged)
+    return body
+
+
+def check_names(body: dict[str, Any], judged: frozenset[str]) -> None:
+    """Raises BadJson where a field looks like a judged one and is another."""
     for key in body:
         if key not in _PLAIN and key not in judged and fold(key) in judged:
-            raise BadJson(f"The field {key!r} looks like {fold(key)!r} but is another: write {fold(key)!r}.")
-    return body
+            raise BadJson(f"The field {key[:80]!r} looks like {fold(key)!r} but is another: write {fold(key)!r}.")
 
 
 def fold(key: str) -> str:
