@@ -6,10 +6,11 @@ Rule: what is compared is what holds, not how it is written: a plan that now ext
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, TypeVar
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, NamedTuple, TypeVar
 
 from gateway.policy.model import Budget, Key, ModelRule, Organisation, Output, Plan, Policy, Tenant
-from gateway.policy.sentences import budget_sentence, declared_sentence, output_words, rule_sentence
+from gateway.policy.sentences import budget_sentence, declared_sentence, output_words, rule_sentence, watch_words
 
 Level = TypeVar("Level")
 _Level = Plan | Organisation | Tenant | Key
@@ -32,10 +33,9 @@ def changes(old: Policy, new: Policy) -> list[Change]:
     everybody = tuple(new.tenants)
     for name, rules in _pairs({rule.match: rule for rule in old.models}, {rule.match: rule for rule in new.models}):
         found += [Change(f"model rule {name}", what, everybody) for what in _rule(*rules)]
-    if [rule.match for rule in old.models] != [rule.match for rule in new.models]:
-        same = sorted(rule.match for rule in old.models) == sorted(rule.match for rule in new.models)
-        if same:
-            found.append(Change("model rules", "are asked in another order", everybody))
+    if _is_reordered([rule.match for rule in old.models], [rule.match for rule in new.models]):
+        found.append(Change("model rules", "are asked in another order", everybody))
+    found += [Change("models without a rule", what, everybody) for what in _rule(old.default_rule, new.default_rule)]
     for name, organisations in _pairs(old.organisations, new.organisations):
         who = _of(old, new, lambda tenant, organisation=name: tenant.organisation == organisation)  # type: ignore[misc]
         found += [Change(f"organisation {name}", what, who) for what in _level(*organisations)]
@@ -51,6 +51,11 @@ def changes(old: Policy, new: Policy) -> list[Change]:
 
 def _pairs(old: Mapping[str, Level], new: Mapping[str, Level]) -> list[tuple[str, tuple[Level | None, Level | None]]]:
     return [(name, (old.get(name), new.get(name))) for name in dict.fromkeys([*old, *new])]
+
+
+def _is_reordered(old: list[str], new: list[str]) -> bool:
+    """Whether those that both have stand in another order: the first that matches applies."""
+    return [name for name in old if name in new] != [name for name in new if name in old]
 
 
 def _of(old: Policy, new: Policy, is_meant: Callable[[Tenant], bool]) -> tuple[str, ...]:
@@ -159,24 +164,39 @@ def _watch(old: Policy, new: Policy) -> list[str]:
     said = []
     if old.watch.ladder != new.watch.ladder:
         said.append(f"the ladder of whoever names none was {old.watch.ladder}; is {new.watch.ladder}")
-    for name, (before, after) in _pairs(old.ladders, new.ladders):
-        if before is None or after is None:
-            said.append(f"the ladder {name} is {'gone' if after is None else 'new'}")
+    before, after = watch_words(old.watch), watch_words(new.watch)
+    said += [f"`{word}` was {before[word]}; is {after[word]}" for word in before if before[word] != after[word]]
+    for name, (was, now) in _pairs(old.ladders, new.ladders):
+        if was is None or now is None:
+            said.append(f"the ladder {name} is {'gone' if now is None else 'new'}")
             continue
-        if before.enforce != after.enforce:
-            said.append(f"the ladder {name} now {'does what it says' if after.enforce else 'only says what it would do'}")
-        if before != after:
+        if was.enforce != now.enforce:
+            said.append(f"the ladder {name} now {'does what it says' if now.enforce else 'only says what it would do'}")
+        if _bare(replace(was, enforce=now.enforce)) != _bare(now):
             said.append(f"the ladder {name} changes")
     return said
 
 
+def _bare(value: Any) -> Any:
+    """A value without the places where it is written."""
+    if is_dataclass(value):
+        return tuple(_bare(getattr(value, each.name)) for each in fields(value) if each.compare and each.type != "Place")
+    return tuple(map(_bare, value)) if isinstance(value, tuple) else value
+
+
 def _upstreams(old: Policy, new: Policy) -> list[str]:
     said = []
+    if _is_reordered([each.name for each in old.upstreams], [each.name for each in new.upstreams]):
+        said.append("are asked in another order: the first that names a model serves it")
     pairs = _pairs({each.name: each for each in old.upstreams}, {each.name: each for each in new.upstreams})
     for name, (before, after) in pairs:
         if before is None or after is None:
             said.append(f"{name} is {'gone' if after is None else 'new'}")
-        elif (before.urls, before.models, before.key_env) != (after.urls, after.models, after.key_env):
+            continue
+        if (before.urls, before.models) != (after.urls, after.models):
             said.append(f"{name}: {', '.join(before.urls)} for {', '.join(before.models)}; is {', '.join(after.urls)} for "
                         f"{', '.join(after.models)}")  # fmt: skip
+        if before.key_env != after.key_env:
+            own = "the gateway's own key"
+            said.append(f"{name}: its key was of {before.key_env or own}; is of {after.key_env or own}")
     return said

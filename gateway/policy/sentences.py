@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from gateway.policy.model import Budget, Declared, Filter, ModelRule, Output, Price, Watermark, When
+from gateway.policy.model import Budget, Declared, Filter, ModelRule, Output, Price, Watch, Watermark, When
 from gateway.policy.scalars import format_duration, format_money, format_thousandths
 from gateway.policy.times import MINUTES_A_DAY
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 OUTPUT_WORDS = (
     *("max_tokens", "min_tokens", "hold_ahead", "drop", "refuse", "choices_max", "temperature", "reasoning", "thinks_first"),
-    *("pace", "filters", "watermark", "background", "stored"),
+    *("tokens_per_second", "filters", "watermark", "background", "stored"),
 )
 """As authors write them."""
 
@@ -115,7 +115,7 @@ def output_words(output: Output) -> dict[str, str]:
     if output.thinks_first:
         said["thinks_first"] = "true"
     if output.tokens_per_second is not None:
-        said["pace"] = f"{output.tokens_per_second:,} tokens a second"
+        said["tokens_per_second"] = f"{output.tokens_per_second:,}"
     if output.filters:
         said["filters"] = "; ".join(_filter(each) for each in output.filters)
     if output.watermark is not None:
@@ -126,9 +126,18 @@ def output_words(output: Output) -> dict[str, str]:
     return said
 
 
+def watch_words(watch: Watch) -> dict[str, str]:
+    """Each word of the watch but its ladder, as authors write it."""
+    return {
+        "phrases": ", ".join(watch.phrases) or "the built-in ones",
+        "sample_prompts": f"{watch.sample_milli / 10:g}%",
+        "keep_evidence": format_duration(watch.keep_evidence_s),
+    }
+
+
 def _filter(each: Filter) -> str:
     what = f"{each.literal!r}" if each.literal else f"/{each.pattern}/"
-    return f"{each.name}: {each.action} {what}"
+    return f"{each.name}: {each.action} {what}{f' as {each.mask!r}' if each.action == 'mask' else ''}"
 
 
 def _watermark(mark: Watermark) -> str:

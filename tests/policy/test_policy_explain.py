@@ -12,6 +12,7 @@ from gateway.errors import PolicyErrors
 from gateway.policy.differ import changes
 from gateway.policy.explain import Row, explain
 from gateway.policy.load import load_dir
+from gateway.policy.model import Policy
 
 POLICY = """version: 1
 models:
@@ -141,6 +142,11 @@ def said(directory: Path, tmp_path: Path, old: str, new: str) -> list[tuple[str,
          ("acme",))),
         ("limit: 20, per: minute", "limit: 20, per: hour", ("tenant acme", "`minute` counts anew, in another way: was 20 "
          "requests per minute, for each tenant; is 20 requests per hour, for each tenant", ("acme",))),
+        ("version: 1", "version: 1\ndefaults: {max_output_tokens: 8k}", ("models without a rule",
+         "was at most 4,096 output tokens; no price; is at most 8,000 output tokens; no price", ("acme",))),
+        ("version: 1", "version: 1\nwatch: {sample_prompts: 1%}", ("watch", "`sample_prompts` was 0%; is 1%", ("acme",))),
+        ("{max_tokens: 60}", "{max_tokens: 60, tokens_per_second: 9}", ("tenant acme",
+         "answers: `tokens_per_second` was not said; is 9", ("acme",))),
         ("reason: agreed", "reason: renewed", ("organisation solo",
          "no longer declares batch, until 2027-07-01 00:00 UTC: agreed", ("acme",))),
     ],
@@ -150,6 +156,35 @@ def test_what_changes_for_whom(
 ) -> None:
     """In words, and whether what was used is kept."""
     assert expected in said(directory, tmp_path, old, new)
+
+
+def read(directory: Path, text: str) -> Policy:
+    directory.mkdir()
+    (directory / "p.yaml").write_text(text)
+    return load_dir(directory)
+
+
+def test_the_order_of_upstreams_and_their_keys_are_told(tmp_path: Path) -> None:
+    """The first that names a model serves it: two that change places are a change, and once were none."""
+    pools = ['  big: {urls: ["http://a:1"], models: [big-*]}\n', '  rest: {urls: ["http://b:1"], models: ["*-1"]}\n']
+    texts = [f"{POLICY}upstreams:\n{one}{other}" for one, other in (pools, pools[::-1])]
+    texts.append(texts[0].replace("models: [big-*]", "models: [big-*], key_env: BIG_KEY"))
+    old, moved, keyed = (read(tmp_path / str(number), text) for number, text in enumerate(texts))
+    assert [change.what for change in changes(old, moved)] == [
+        "are asked in another order: the first that names a model serves it"
+    ]
+    assert [change.what for change in changes(old, keyed)] == ["big: its key was of the gateway's own key; is of BIG_KEY"]
+
+
+def test_a_ladder_that_moves_to_another_line_says_the_same(tmp_path: Path) -> None:
+    """Where it is written is no part of what it says; what a filter puts in the place of a match is."""
+    ladder = (
+        "ladders:\n  gentle: {mode: shadow, steps: [{name: slow, score: 80%, output: {filters: [{name: f, literal: x}]}}]}\n"
+    )
+    old = read(tmp_path / "old", POLICY + ladder)
+    assert changes(old, read(tmp_path / "new", f"{POLICY}# about ladders\n\n{ladder}")) == []
+    steep = changes(old, read(tmp_path / "steep", POLICY + ladder.replace("80%", "85%")))
+    assert [change.what for change in steep] == ["the ladder gentle changes"]
 
 
 def test_writing_it_in_another_way_changes_nothing(directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
