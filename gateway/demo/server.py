@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from types import ModuleType
-from typing import Any
 
 import orjson
 from aiohttp import web
@@ -17,13 +16,12 @@ from aiohttp import web
 from gateway.demo import anthropic, forms, openai, others, realtime
 from gateway.demo.batches import Batches
 from gateway.demo.files import PATHS, Files
-from gateway.demo.paths import NAMELESS, SAID, TELLTALES, WIRES
+from gateway.demo.paths import NAMELESS, SAID, TELLTALES, WIRES, models
 from gateway.demo.plan import Plan, plan_of, words
-from gateway.demo.script import FIELD, HEADER, MODELS, BadScript, Script, script_of
+from gateway.demo.script import FIELD, HEADER, BadScript, Script, script_of
 from gateway.demo.seen import Seen
 
 BODY_BYTES_MAX = 64 << 20
-CREATED = 1_760_000_000
 
 
 class Handle:
@@ -231,14 +229,9 @@ class Handle:
     async def _models(self, request: web.Request) -> web.Response:
         seen, request_id = await self._remember(request)
         seen.end("complete", _now_s())
-        data: list[dict[str, Any]]
-        if "anthropic-version" in request.headers:
-            when = "2026-01-01T00:00:00Z"
-            data = [{"type": "model", "id": name, "display_name": name, "created_at": when} for name in MODELS]
-            listing = {"data": data, "has_more": False, "first_id": data[0]["id"], "last_id": data[-1]["id"]}
-            return web.json_response(listing, headers=TELLTALES | {"request-id": request_id})
-        data = [{"id": name, "object": "model", "created": CREATED, "owned_by": "demo"} for name in MODELS]
-        return web.json_response({"object": "list", "data": data}, headers=TELLTALES | {"x-request-id": request_id})
+        is_anthropic = "anthropic-version" in request.headers
+        named = TELLTALES | {"request-id" if is_anthropic else "x-request-id": request_id}
+        return web.json_response(models(is_anthropic=is_anthropic), headers=named)
 
     async def _list_seen(self, _request: web.Request) -> web.Response:
         return web.json_response([seen.as_json() for seen in self.seen])
