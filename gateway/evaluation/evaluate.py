@@ -107,8 +107,10 @@ def _detection(tabled: detection.Table, asked: Asked) -> dict[str, Any]:
     plain = tabled.attacks.get(PLAIN.name, ())
     if all(seen.kept for seen in (*tabled.honest, *plain)):
         honest_samples = refit.samples(tabled.honest, tabled.family_of, is_attack=False)
-        folds = refit.pair_folds(honest_samples, refit.samples(plain, tabled.family_of, is_attack=True))
-        scores["refit"] = {"family": _curve(held_out.curve(folds)), "by_family": _by_family(folds)}
+        attack_samples = refit.samples(plain, tabled.family_of, is_attack=True)
+        folds = refit.pair_folds(honest_samples, attack_samples)
+        alone = refit.alone(attack_samples)
+        scores["refit"] = {"family": _curve(held_out.curve(folds)), "by_family": _by_family(folds), "alone": alone}
     honest, attack = _rows(tabled.honest, tabled), _rows(plain, tabled)
     scores["diversity"] = {
         "family": _curve(held_out.curve(fitted.pair_folds(honest, attack))),

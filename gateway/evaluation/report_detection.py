@@ -72,13 +72,16 @@ def detection(tree: dict[str, Any]) -> list[Block]:
 def _refit(detection: dict[str, Any]) -> list[Block]:
     if "refit" not in detection["scores"]:
         return []
+    refit = detection["scores"]["refit"]
     by_family = ", ".join(
-        f"{name} {percent(share, 0)}" for name, share in sorted(detection["scores"]["refit"]["by_family"].items())
+        f"{name} {percent(share, 0)}{' (the only one of its kind)' if name in refit['alone'] else ''}"
+        for name, share in sorted(refit["by_family"].items())
     )
     return [
         Text(
             "*Fitted again*: profiles made anew by the procedure that the shipped ones were made by, for each pair of an honest and an "
-            f"attacking family from all others of this corpus. Caught of each attacking family: {by_family}."
+            "attacking family from all others of this corpus alone. A profile of which no family is left to be fitted on does not "
+            f"judge, so the only family of a kind cannot be caught. Caught of each: {by_family}."
         )
     ]
 

@@ -24,12 +24,12 @@ def tell(tree: dict[str, Any]) -> list[dict[str, Any]]:
     worst = max(tolls, key=lambda workload: tolls[workload]["share"])
     found = [
         _least(
-            f"attack windows caught within {within} requests, at 1% of the windows of held-out honest families flagged",
+            f"attack windows caught within {within} requests, at 1% of the windows of held-out honest families flagged"
+            + _in_sample(tree),
             CAUGHT_MIN,
             plain,
             "caught",
         ),
-        *_refit(tree["detection"]),
         _least(f"the same under {TARGETED.label}", ADAPTIVE_MIN, targeted["watch"], "caught"),
         _least(
             f"days on which {linked['accounts']} accounts at {tree['accounts']['requests_a_day']} requests are linked, "
@@ -49,12 +49,11 @@ def tell(tree: dict[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
-def _refit(detection: dict[str, Any]) -> list[dict[str, Any]]:
-    """Where the weights were fitted on what is tested, only this says what unknown families would meet."""
-    if "refit" not in detection["scores"]:
-        return []
-    row = {"low": None, "high": None, "caught": detection["scores"]["refit"]["family"]["caught"]}
-    return [_least("the same with the weights fitted again without the tested families", CAUGHT_MIN, row, "caught")]
+def _in_sample(tree: dict[str, Any]) -> str:
+    """What has to be said beside a figure that rests on weights which were fitted on what is tested."""
+    attacks = [source for source in tree["data"]["sources"] if source["role"] == "attack"]
+    fitted = sum(source["fitted_on"] for source in attacks)
+    return f" (in sample: the weights were fitted on {fitted} of these {len(attacks)} attacking sources)" if fitted else ""
 
 
 def _least(what: str, bound: float, row: dict[str, Any], name: str) -> dict[str, Any]:
