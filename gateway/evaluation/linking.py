@@ -26,7 +26,7 @@ ACCOUNT_REQUESTS = 26
 """A day, of one account of the largest campaign that was reported."""
 HONEST_REQUESTS = 200
 """Of an honest tenant's day that are looked at: its first ones."""
-LOOK_EVERY_S = 3600
+LOOK_EVERY_S = 1800
 LINKED_SHARE = 0.8
 """A campaign is linked when one cluster has so many of its accounts."""
 MIMICS = 3
@@ -259,7 +259,8 @@ def _through_the_day(linker: Linker, notes: Iterable[Note], accounts: int) -> tu
     next_us = look_us
     for note in notes:
         while note.at_us >= next_us:
-            if linked_after_s < 0 and _most(linker.clusters(next_us))[0] >= enough:
+            joined = _most(linker.clusters(next_us))[0]  # asked for all day: what is never looked at is forgotten
+            if linked_after_s < 0 and joined >= enough:
                 linked_after_s = next_us // 1_000_000
             next_us += look_us
         linker.note(note.tenant, note.sighting, note.at_us)

@@ -29,7 +29,7 @@ class Plan(NamedTuple):
     """Days of a campaign in the crowd, for each attacker, in all."""
     accounts: int
     crowd_each: int
-    """Honest tenants of each source in that crowd."""
+    """Honest tenants of each source in that crowd. What is rare is told from a crowd: one of some dozens says little."""
     splits: tuple[int, ...]
     """Numbers of accounts that a campaign is split over."""
     split_sources: int
@@ -40,7 +40,7 @@ class Plan(NamedTuple):
 
 
 FULL = Plan(900, 300, 120, 20, 20, 20, 100, 6, (1, 3, 10, 30, 100, 300, 1000), 2, 26_000, 500)
-QUICK = Plan(340, 100, 40, 8, 4, 8, 100, 2, (1, 10, 100, 1000), 1, 26_000, 200)
+QUICK = Plan(340, 100, 40, 8, 4, 8, 100, 6, (1, 10, 100, 1000), 1, 26_000, 200)
 SMALLEST = Plan(20, 16, 4, 2, 1, 2, 10, 2, (1, 10), 1, 520, 50, (26, 50), (26, 50))
 """For the tests: figures that mean nothing, from every part of the machinery."""
 DAY_ATTACKERS = ("plain", "dilution50")
