@@ -13,6 +13,7 @@ def tell(days: Sequence[linking.Day], splits: Sequence[hydra.Split], above: int)
     return {
         "requests_a_day": linking.ACCOUNT_REQUESTS,
         "account_budget": hydra.ACCOUNT_BUDGET,
+        "crowd": days[0].crowd if days else 0,
         "threshold": above,
         "linked": [_linked([day for day in days if day.attacker == attacker]) for attacker in attackers],
         "pairs": _pairs(days),

@@ -98,6 +98,8 @@ class Day(NamedTuple):
     accounts: int
     linked_after_s: int
     """When the campaign first stood linked; -1: not within the day."""
+    crowd: int
+    """Honest tenants that it hid among."""
     joined: int
     """Accounts in the cluster that has most of them, at the end."""
     strangers: int
@@ -243,6 +245,7 @@ def run(
         attacker.name,
         accounts,
         linked_after_s,
+        len(crowded.honest),
         joined,
         sum(tenant in crowded.watchers for tenant in largest),
         (_score(largest, watchers, makes), max((_score(tenants, watchers, makes) for tenants in innocent), default=0)),

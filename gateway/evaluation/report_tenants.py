@@ -38,8 +38,8 @@ def accounts(tree: dict[str, Any]) -> list[Block]:
         Heading(2, "Many accounts"),
         Text(
             f"{accounts['linked'][0]['accounts']} accounts of one campaign at {accounts['requests_a_day']} requests a day, spread "
-            "over the day, in a crowd of honest tenants of every source. Linked: at the end of the day, or at any full hour "
-            "before, one cluster holds 80% of them. The scores are those of merged windows: of the campaign's cluster "
+            f"over the day, in a crowd of {number(accounts['crowd'])} honest tenants of every source. Linked: at some half hour of the "
+            "day one cluster holds 80% of them; joined is what the largest holds when the day ends. The scores are those of merged windows: of the campaign's cluster "
             f"(the threshold is {accounts['threshold']}), and the highest of any cluster of honest tenants alone."
         ),
         Table(
