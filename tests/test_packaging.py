@@ -17,7 +17,6 @@ LINES_MAX = 300
 """A file of 200 lines has one idea, one of 300 should be thought about again: here it is no more a matter of taste."""
 LONGER = {
     "gateway/upstream/connection.py": "one state machine, on the path of a request: one more call would be paid for each chunk",
-    "gateway/proxy.py": "the spine: the order of the phases stands in one place",
     "gateway/values.py": "every value that crosses a border, in the order a request meets them: that order is its idea",
     "gateway/store/local.py": "the verbs of the ledger, side by side with the scripts they must equal",
 }

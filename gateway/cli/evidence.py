@@ -11,9 +11,8 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +20,13 @@ import orjson
 
 from gateway import settings
 from gateway.cli import flags
+from gateway.cli.evidence_args import head, lines_of, public, time_us
 from gateway.cli.evidence_report import print_list, print_report
 from gateway.errors import SettingsError
 from gateway.evidence import chain
 from gateway.evidence.books import DEPLOYMENT, Books
-from gateway.evidence.chain import LINE_BYTES_MAX
 from gateway.evidence.export import Wanted, export
-from gateway.evidence.export_format import HEAD_BYTES_MAX
-from gateway.evidence.keys import KeyRing, Signer, read_public
+from gateway.evidence.keys import KeyRing, Signer
 from gateway.evidence.orders import give
 from gateway.evidence.seal import unseal
 from gateway.evidence.verify import verify
@@ -79,8 +77,8 @@ def add_parser(subparsers: Any) -> None:
     making = actions.add_parser("export", help="make one file of it", description=_EXPORT, formatter_class=raw)
     making.add_argument("--tenant", metavar="TENANT", default="", help="whose entries (default: of the whole organisation)")
     making.add_argument("--organisation", metavar="NAME", default="", help="default: the tenant's, by the policies")
-    making.add_argument("--from", dest="start", metavar="TIME", type=_time_us, default=0, help="default: the beginning")
-    making.add_argument("--to", dest="stop", metavar="TIME", type=_time_us, help="excluded (default: now)")
+    making.add_argument("--from", dest="start", metavar="TIME", type=time_us, default=0, help="default: the beginning")
+    making.add_argument("--to", dest="stop", metavar="TIME", type=time_us, help="excluded (default: now)")
     making.add_argument("--out", metavar="FILE", type=Path, help="default: standard output")
     flags.add(making, ("policies", *STORED))
     making.set_defaults(run=run_export)
@@ -88,7 +86,7 @@ def add_parser(subparsers: Any) -> None:
     checking = actions.add_parser("verify", help="check a file, anywhere", description=_VERIFY, formatter_class=raw)
     checking.add_argument("file", metavar="FILE", help="what `export` made; -: standard input")
     checking.add_argument("--public-key", metavar="KEY", action="append", default=[], help="64 hex digits, or a file of them")
-    checking.add_argument("--head", metavar="N:LINK", type=_head, help="entry and link that were noted elsewhere")
+    checking.add_argument("--head", metavar="N:LINK", type=head, help="entry and link that were noted elsewhere")
     checking.add_argument("--policies", metavar="DIR", type=Path, help="policies that should be among those in force")
     checking.add_argument("--json", action="store_true", help="print one JSON object")
     checking.set_defaults(run=run_verify)
@@ -158,8 +156,8 @@ def run_export(args: argparse.Namespace) -> int:
 
 def run_verify(args: argparse.Namespace) -> int:
     """Print what was found; 0 or 1. Raises SettingsError for a file that cannot be read."""
-    anchors = [_public(text) for text in args.public_key]
-    with closing(_lines(args.file)) as lines:
+    anchors = [public(text) for text in args.public_key]
+    with closing(lines_of(args.file)) as lines:
         report = verify(lines, anchors=anchors, known_head=args.head)
     problems = list(report.problems)
     if args.policies is not None:
@@ -179,7 +177,7 @@ def run_open(args: argparse.Namespace) -> int:
     """Print the prompts; 0, or 1 where one of them cannot be opened."""
     secret = settings.secret(os.environ)
     organisation, is_failed = "", False
-    with closing(_lines(args.file)) as lines:
+    with closing(lines_of(args.file)) as lines:
         for number, line in enumerate(lines):
             if number == 0:
                 organisation = _organisation_in(line)
@@ -260,41 +258,6 @@ def _organisation_in(line: bytes) -> str:
     if type(tree) is not dict or "gauger_evidence" not in tree:
         raise SettingsError("FILE: is no file of evidence")
     return str(tree.get("organisation"))
-
-
-def _lines(path: str) -> Generator[bytes, None, None]:
-    """A file's lines, each with its end; one that is too long comes in parts. Raises SettingsError."""
-    try:
-        with sys.stdin.buffer if path == "-" else Path(path).open("rb") as file:
-            limit = HEAD_BYTES_MAX
-            while line := file.readline(limit):
-                yield line
-                limit = LINE_BYTES_MAX + 2
-    except OSError as error:
-        raise SettingsError(f"FILE: {path} cannot be read: {error.strerror}") from None
-
-
-def _public(text: str) -> bytes:
-    path = Path(text)
-    if len(text) != 64 and path.is_file():
-        text = path.read_text(errors="replace")
-    return read_public(text, "--public-key")
-
-
-def _time_us(text: str) -> int:
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r}: must be a time, as in 2027-01-31 or 2027-01-31T08:30") from None
-    at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
-    return max(0, int(at.timestamp() * 1_000_000))
-
-
-def _head(text: str) -> tuple[int, str]:
-    number, _, link = text.partition(":")
-    if not number.isdigit() or len(link) != 64:
-        raise argparse.ArgumentTypeError("must be N:LINK, as `gauger evidence list` prints it")
-    return int(number), link.lower()
 
 
 def _wait(is_done: Callable[[], bool]) -> bool:

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from gateway.demo import anthropic, forms, openai, others, realtime
 from gateway.demo.batches import Batches
+from gateway.demo.endings import cut, now_s, refusal
 from gateway.demo.files import PATHS, Files
 from gateway.demo.paths import NAMELESS, SAID, TELLTALES, WIRES, models
 from gateway.demo.plan import Plan, plan_of, words
@@ -63,15 +64,15 @@ class Handle:
             response = await self._answer(request, wire, seen, request_id)
         except (asyncio.CancelledError, ConnectionError):
             # aiohttp cancels the handler when its client goes (handler_cancellation), and when the server closes
-            seen.end("shutdown" if self._is_closing else "client_left", _now_s())
+            seen.end("shutdown" if self._is_closing else "client_left", now_s())
             raise
-        seen.end("complete", _now_s())
+        seen.end("complete", now_s())
         return response
 
     async def _remember(self, request: web.Request) -> tuple[Seen, str]:
         self._count += 1
         headers = [(key.lower(), value) for key, value in request.headers.items()]
-        seen = Seen(request.method, request.raw_path, headers, await request.read(), _now_s())
+        seen = Seen(request.method, request.raw_path, headers, await request.read(), now_s())
         kind = request.headers.get("content-type", "")
         try:
             seen.json = forms.parse(kind, seen.body) if forms.is_form(kind) else orjson.loads(seen.body)
@@ -87,20 +88,20 @@ class Handle:
         kinds = (list,) if said in ("messages", "requests") else (dict,) if said in ("file", "image") else (str, list)
         is_named = request.path in NAMELESS or (isinstance(body, dict) and isinstance(body.get("model"), str))
         if not (isinstance(body, dict) and is_named and isinstance(body.get(said), kinds)):
-            return _refusal(wire, seen, 400, f"The body must be a JSON object with model and {said}.", headers)
+            return refusal(wire, seen, 400, f"The body must be a JSON object with model and {said}.", headers)
         if request.path == "/v1/messages" and not isinstance(body.get("max_tokens"), int):
-            return _refusal(wire, seen, 400, "max_tokens: Field required", headers)
+            return refusal(wire, seen, 400, "max_tokens: Field required", headers)
         try:
             script = script_of(str(body.get("model", "")), body.get(FIELD), request.headers.get(HEADER))
         except BadScript as error:
-            return _refusal(wire, seen, 400, str(error), headers)
+            return refusal(wire, seen, 400, str(error), headers)
         await asyncio.sleep(script.first_byte_ms / 1000)
         if script.die_early:
-            return _cut(request, seen, web.Response())
+            return cut(request, seen, web.Response())
         if script.status != 200:
             if script.retry_after_s >= 0:
                 headers["retry-after"] = str(script.retry_after_s)
-            return _refusal(wire, seen, script.status, "The demo was told to refuse.", headers)
+            return refusal(wire, seen, script.status, "The demo was told to refuse.", headers)
         if request.path in others.ANSWERS:
             return await self._other(request, seen, script, headers)
         plan = plan_of(body, script)
@@ -121,7 +122,7 @@ class Handle:
         response.content_length = len(answer)
         await response.prepare(request)
         await response.write(answer[: len(answer) // 2])
-        return _cut(request, seen, response)
+        return cut(request, seen, response)
 
     async def _stream(
         self, request: web.Request, wire: ModuleType, seen: Seen, plan: Plan, headers: dict[str, str], request_id: str
@@ -131,7 +132,7 @@ class Handle:
         response = web.StreamResponse(headers=headers | kind)
         await response.prepare(request)
         if script.die_after == 0:
-            return _cut(request, seen, response)
+            return cut(request, seen, response)
         for event, tokens in wire.stream(plan, request_id):
             if tokens and script.gap_ms and seen.tokens:
                 await asyncio.sleep(script.gap_ms / 1000)
@@ -140,7 +141,7 @@ class Handle:
             await response.write(event)
             seen.tokens += tokens
             if tokens and seen.tokens == script.die_after:
-                return _cut(request, seen, response)
+                return cut(request, seen, response)
             if tokens and seen.tokens == script.error_after:
                 await response.write(wire.error_event(request_id))
                 break
@@ -161,7 +162,7 @@ class Handle:
         for index, part in enumerate(parts):
             if index == script.die_after or (len(parts) == 1 and script.die_after >= 0):
                 await response.write(part[: len(part) // 2] if len(parts) == 1 else b"")
-                return _cut(request, seen, response)
+                return cut(request, seen, response)
             if index == script.stall_after:
                 await self._go.wait()
             if index and script.gap_ms:
@@ -179,9 +180,9 @@ class Handle:
         try:
             script = script_of(model, None, request.headers.get(HEADER))
         except BadScript as error:
-            return _refusal(openai, seen, 400, str(error), headers)
+            return refusal(openai, seen, 400, str(error), headers)
         if script.status != 200:
-            return _refusal(openai, seen, script.status, "The demo was told to refuse.", headers)
+            return refusal(openai, seen, script.status, "The demo was told to refuse.", headers)
         ws = web.WebSocketResponse(max_msg_size=BODY_BYTES_MAX, protocols=("realtime",))
         ws.headers.update(headers)
         await ws.prepare(request)
@@ -197,11 +198,11 @@ class Handle:
             if session.failure.done():
                 reading.cancel()
                 session.failure.exception()
-                return _cut(request, seen, ws)
-            seen.end("complete" if ws.close_code in (1000, 1001) else "client_left", _now_s())
+                return cut(request, seen, ws)
+            seen.end("complete" if ws.close_code in (1000, 1001) else "client_left", now_s())
             return ws
         except (asyncio.CancelledError, ConnectionError):
-            seen.end("shutdown" if self._is_closing else "client_left", _now_s())
+            seen.end("shutdown" if self._is_closing else "client_left", now_s())
             raise
         finally:
             await session.end()
@@ -213,14 +214,14 @@ class Handle:
 
     async def _batch(self, request: web.Request) -> web.Response:
         seen, request_id = await self._remember(request)
-        seen.end("complete", _now_s())
+        seen.end("complete", now_s())
         status, body, kind = self._batches.answer(request.method, request.path, self.base_url, request_id)
         return web.Response(status=status, body=body, headers=TELLTALES | {"request-id": request_id}, content_type=kind)
 
     async def _file(self, request: web.Request) -> web.Response:
         """Files, and batches made of them."""
         seen, request_id = await self._remember(request)
-        seen.end("complete", _now_s())
+        seen.end("complete", now_s())
         kind = request.headers.get("content-type", "")
         sent = forms.content(kind, seen.body, "file") if forms.is_form(kind) else b""
         status, body, media = self._files.answer(request.method, request.path, seen.json, sent, request_id)
@@ -228,7 +229,7 @@ class Handle:
 
     async def _models(self, request: web.Request) -> web.Response:
         seen, request_id = await self._remember(request)
-        seen.end("complete", _now_s())
+        seen.end("complete", now_s())
         is_anthropic = "anthropic-version" in request.headers
         named = TELLTALES | {"request-id" if is_anthropic else "x-request-id": request_id}
         return web.json_response(models(is_anthropic=is_anthropic), headers=named)
@@ -278,21 +279,3 @@ async def start(host: str = "127.0.0.1", port: int = 0, *, remember: int = 10_00
         raise
     handle.base_url = f"http://{host}:{handle._runner.addresses[0][1]}"
     return handle
-
-
-def _now_s() -> float:
-    return asyncio.get_running_loop().time()
-
-
-def _refusal(wire: ModuleType, seen: Seen, status: int, message: str, headers: dict[str, str]) -> web.Response:
-    seen.end("refused", _now_s())
-    body = wire.error(status, message, headers.get("request-id", ""))
-    return web.Response(status=status, body=body, headers=headers, content_type="application/json")
-
-
-def _cut(request: web.Request, seen: Seen, response: web.StreamResponse) -> web.StreamResponse:
-    """Close the socket under the answer. What had been written still arrives; the end never does."""
-    seen.end("cut", _now_s())
-    if request.transport is not None:
-        request.transport.abort()
-    return response
