@@ -36,7 +36,7 @@ from gateway.phases.classify import classify, marks, obeyed, refuse, standing
 from gateway.phases.curb import FILED, FILES, notes
 from gateway.phases.identify import identify
 from gateway.phases.read import read
-from gateway.phases.record import Entry, Timings, record
+from gateway.phases.record import Asked, Entry, Timings, record
 from gateway.phases.sample import sample
 from gateway.phases.shape import shape, shape_form
 from gateway.sighted import seen_of
@@ -123,6 +123,7 @@ async def _serve(
     if ask.wire == FILED:
         ask, filed = await files.filled(ask, caller, house)
         entry.ask = ask
+    entry.asked = Asked(ask.model, ask.output_tokens_max, ask.choices)
     entry.timings.mark("read")
     verdict = None
     if house.watcher is not None:

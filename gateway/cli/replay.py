@@ -98,9 +98,11 @@ def _run_share(trace: Path, missing: Missing, policies: Path, share: int, jobs: 
 def _run_all(trace: Path, missing: Missing, policies: Path, jobs: int, what: str) -> Tally:
     policy = load_dir(policies)
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[done]}"))
+    shown = Console(stderr=True)
+    hidden = not shown.is_terminal  # in a file it would be empty lines
     with (
         ProcessPoolExecutor(max(1, jobs - 1)) as pool,
-        Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar,
+        Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=shown, transient=True, disable=hidden) as bar,
     ):
         others = [pool.submit(_run_share, trace, missing, policies, share, jobs) for share in range(1, jobs)]
         task = bar.add_task(what, total=1.0, done="")
@@ -118,13 +120,17 @@ def _run_all(trace: Path, missing: Missing, policies: Path, jobs: int, what: str
 
 def _print(after: Tally, before: Tally | None, out: Console) -> None:
     span_h = (after.last_us - after.first_us) / 3.6e9
-    out.print(f"{after.requests:,} requests of {len(after.tenants):,} tenants over {span_h:.1f} hours")
+    tenants = f"{len(after.tenants):,} tenant{'s' if len(after.tenants) != 1 else ''}"
+    out.print(f"{after.requests:,} requests of {tenants} over {span_h:.1f} hours")
     if after.unknown:
         total = sum(after.unknown.values())
         names = ", ".join(sorted(after.unknown)[:5])
         out.print(f"[yellow]{total:,} requests are of {len(after.unknown)} tenants that the policies do not have: {names}[/]")
     if after.late:
         out.print(f"[yellow]{after.late:,} lines were far out of order, and count as if they had come later[/]")
+    if after.blind:
+        names = ", ".join(after.blind)
+        out.print(f"[yellow]the trace names no end users, so all share one counter: {names} refuses more here than it would[/]")
     out.print(_tenants(after, before))
     if any(tenant.budgets for tenant in after.tenants.values()):
         out.print(_budgets(after, before))
@@ -203,6 +209,7 @@ def as_json(after: Tally, before: Tally | None) -> dict[str, Any]:
         "last_s": after.last_us / 1e6,
         "unknown_tenants": after.unknown,
         "late": after.late,
+        "blind_budgets": after.blind,
         "tenants": {name: _tenant_json(tenant) for name, tenant in sorted(after.tenants.items())},
     }
     if before is not None:

@@ -7,7 +7,7 @@ Rule 2: every field has its unit in its name. A field that has no value is absen
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from gateway.budgets.meters import METERS, Terms
 from gateway.endpoints import Endpoint
@@ -36,6 +36,15 @@ class Timings:
         return self._marks
 
 
+class Asked(NamedTuple):
+    """What a request asked for: who replays the log runs this through another policy."""
+
+    model: str
+    max_tokens: int | None
+    """Of one choice; None: it named no bound."""
+    choices: int
+
+
 class Entry:
     """What is known of one request so far: filled in as it goes its way, so that it can be recorded wherever it ends."""
 
@@ -46,6 +55,7 @@ class Entry:
         "endpoint",
         "caller",
         "ask",
+        "asked",
         "hold",
         "limits",
         "status",
@@ -68,6 +78,8 @@ class Entry:
         self.endpoint: Endpoint | None = None
         self.caller: Caller | None = None
         self.ask: Ask | None = None
+        self.asked: Asked | None = None
+        """What the request itself said, before the policy had a say."""
         self.hold: Hold | None = None
         self.limits: list[Limit] = []
         """How the caller's budgets stood when the request was admitted or refused."""
@@ -102,6 +114,8 @@ def record(entry: Entry, refusal: Refusal | None) -> None:
     ask, hold = entry.ask, entry.hold
     if ask is not None:
         fields["model"], fields["stream"] = ask.model, ask.is_stream
+    if entry.asked is not None:
+        fields["asked"] = entry.asked._asdict()
     if entry.limit is not None:
         fields["max_tokens"] = entry.limit
     if entry.dropped:

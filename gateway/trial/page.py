@@ -7,18 +7,23 @@ from __future__ import annotations
 
 import html
 import io
+import re
 from datetime import UTC, datetime
 
 import matplotlib
 
-matplotlib.use("svg")  # no display, and no font but what the reader has
+matplotlib.use("svg")  # no display
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter  # after the backend is chosen
 from matplotlib.figure import Figure
 
 from gateway.policy.scalars import NANO_USD
 from gateway.trial.tallies import BudgetTally, Curve, Tally, TenantTally
 
+# Text stays text: it can be read aloud and searched, and has the reader's own font.
+matplotlib.rcParams["svg.fonttype"] = "none"
+
 CHARTS_MAX = 24
+_DAY_US = 86_400_000_000
 NEAR = 0.5
 """Of its limit: what never came so far needs no chart."""
 _STYLE = """
@@ -38,15 +43,22 @@ def page(trace: str, after: Tally, before: Tally | None) -> str:
         f"<p>{after.requests:,} requests of {len(after.tenants):,} tenants over {span_h:.1f} hours.</p>",
         _tenants(after, before),
         "<h2>Budgets</h2>",
+        _budgets(after, before),
     ]
+    if after.blind:
+        what = (
+            f"The trace names no end users, so all share one counter: {', '.join(after.blind)} refuses more here than it would."
+        )
+        parts.append(f'<p class="note">{html.escape(what)}</p>')
+    parts.append('<p class="note">Where nothing is drawn, nobody asked.</p>')
     charts = sorted(_near(after), key=lambda chart: (-chart[3], chart[0], chart[1]))
     if not charts:
         parts.append(f"<p>No budget came to {NEAR:.0%} of its limit.</p>")
     if len(charts) > CHARTS_MAX:
         parts.append(f'<p class="note">The {CHARTS_MAX} fullest of {len(charts)}.</p>')
-    for tenant, name, budget, _ in charts[:CHARTS_MAX]:
+    for number, (tenant, name, budget, _) in enumerate(charts[:CHARTS_MAX], 1):
         old = None if before is None else before.tenants.get(tenant, TenantTally()).budgets.get(name)
-        parts.append(_figure(tenant, name, budget, old))
+        parts.append(_figure(tenant, name, budget, old, number))
     title = html.escape(f"Replay of {trace}")
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
@@ -65,11 +77,44 @@ def _tenants(after: Tally, before: Tally | None) -> str:
             now = getattr(tenant, word)
             change = "" if was is None or getattr(was, word) == now else f" ({now - getattr(was, word):+,})"
             cells.append(f"{now:,}{change}")
-        cells.append(f"{tenant.cost_nano_usd / NANO_USD:,.2f}")
+        money = (
+            ""
+            if was is None or was.cost_nano_usd == tenant.cost_nano_usd
+            else (f" ({(tenant.cost_nano_usd - was.cost_nano_usd) / NANO_USD:+,.2f})")
+        )
+        cells.append(f"{tenant.cost_nano_usd / NANO_USD:,.2f}{money}")
         worst = tenant.worst_hour
         cells.append("" if worst is None else f"{_moment(worst[0]):%Y-%m-%d %H:%M} ({worst[1]:,})")
         rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     return "<table>" + "\n".join(rows) + "</table>"
+
+
+def _budgets(after: Tally, before: Tally | None) -> str:
+    """Those that refused, or would have, in either of the two."""
+    head = ["tenant", "budget", "meter", "refused", "would refuse", "fullest", "written at"]
+    rows = []
+    for tenant, seen in sorted(after.tenants.items()):
+        olds = {} if before is None else before.tenants.get(tenant, TenantTally()).budgets
+        for name, budget in sorted(seen.budgets.items()):
+            was = olds[name].refused if name in olds else 0
+            if budget.refused or budget.would_refuse or was:
+                change = "" if before is None or was == budget.refused else f" ({budget.refused - was:+,})"
+                fullest = max(budget.curve.used.values(), default=0) / max(1, budget.curve.limit)
+                cells = [
+                    tenant,
+                    name,
+                    budget.meter,
+                    f"{budget.refused:,}{change}",
+                    f"{budget.would_refuse:,}",
+                    f"{fullest:.0%}",
+                ]
+                rows.append("".join(f"<td>{html.escape(cell)}</td>" for cell in (*cells, budget.place)))
+    titles = "".join(f"<th>{name}</th>" for name in head)
+    return (
+        f"<table><tr>{titles}</tr>" + "".join(f"<tr>{row}</tr>\n" for row in rows) + "</table>"
+        if rows
+        else "<p>None refused.</p>"
+    )
 
 
 def _near(tally: Tally) -> list[tuple[str, str, BudgetTally, float]]:
@@ -82,38 +127,43 @@ def _near(tally: Tally) -> list[tuple[str, str, BudgetTally, float]]:
     return found
 
 
-def _figure(tenant: str, name: str, budget: BudgetTally, old: BudgetTally | None) -> str:
+def _figure(tenant: str, name: str, budget: BudgetTally, old: BudgetTally | None, number: int) -> str:
     curve = budget.curve
     scale = NANO_USD if budget.meter == "cost" else 1
-    figure = Figure(figsize=(9.5, 2.6), layout="constrained")
+    figure = Figure(figsize=(9.5, 2.8), layout="constrained")
     axes = figure.subplots()
     moments = sorted(curve.used)
+    # A bar for each slice in which somebody asked: of all others nothing is known, and nothing is drawn.
     used = [curve.used[at] / scale for at in moments]
-    axes.fill_between(_days(moments, curve), used, step="post", alpha=0.35, color="#2a6fbb", label="used and held")
+    slice_days = curve.slice_us / _DAY_US
+    axes.bar(_days(moments, curve), used, slice_days, align="edge", alpha=0.35, color="#2a6fbb", label="used and held")
     axes.axhline(curve.limit / scale, color="#b3261e", linewidth=1.2, label="limit")
     if old is not None and old.curve.limit != curve.limit:
         axes.axhline(old.curve.limit / scale, color="#777", linewidth=1, linestyle="--", label="limit of the older policies")
     if refused := sorted(curve.refused):
         count = f"refused ({sum(curve.refused.values()):,})"
         heights = [curve.limit / scale] * len(refused)
-        axes.plot(_days(refused, curve), heights, "v", color="#b3261e", markersize=4, label=count)
+        middles = [at + slice_days / 2 for at in _days(refused, curve)]
+        axes.plot(middles, heights, "v", color="#b3261e", markersize=4, label=count)
     locator = AutoDateLocator(tz=UTC)  # type: ignore[no-untyped-call]  # matplotlib's dates have no types
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=UTC))  # type: ignore[no-untyped-call]
+    axes.set_xlim(_days(moments, curve)[0], _days(moments, curve)[-1] + slice_days)
     axes.set_ylim(bottom=0)
     axes.set_ylabel("USD" if budget.meter == "cost" else budget.meter.replace("_", " "))
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(loc="upper left", fontsize="small", framealpha=0.8)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, fontsize="small", frameon=False)  # above: it hides no mark
     written = io.StringIO()
     figure.savefig(written, format="svg", metadata={"Date": None})
-    svg = written.getvalue()
+    # Charts of one page must not have each other's ids.
+    svg = re.sub(r'( id="|href="#|url\(#)', rf"\1chart{number}-", written.getvalue())
     caption = html.escape(f"{tenant}: {name} ({budget.place})")
     return f"<figure><figcaption>{caption}</figcaption>{svg[svg.index('<svg') :]}</figure>"
 
 
 def _days(slices: list[int], curve: Curve) -> list[float]:
     """Slices of a curve as matplotlib counts time: days since the epoch."""
-    return [at * curve.slice_us / 86_400_000_000 for at in slices]
+    return [at * curve.slice_us / _DAY_US for at in slices]
 
 
 def _moment(at_us: int) -> datetime:

@@ -66,7 +66,7 @@ class _Replay:
         self._on_progress = on_progress
         self._tally = Tally()
         self._callers: dict[tuple[str, str], Caller | None] = {}
-        self._asks: dict[tuple[str, str, str, int | None], tuple[Wire, Ask]] = {}
+        self._asks: dict[tuple[str, str, str, int | None, int], tuple[Wire, Ask]] = {}
         self._serials = count(1)
         self._now_us = 0
         self._world: World
@@ -134,6 +134,7 @@ class _Replay:
                 if arrival.tenant in tally.unknown or len(tally.unknown) < UNKNOWN_MAX:
                     tally.unknown[arrival.tenant] = tally.unknown.get(arrival.tenant, 0) + 1
             elif self._is_mine(caller.organisation):
+                tally.knows_users = tally.knows_users or bool(arrival.user)
                 tally.first_us = tally.first_us or arrival.at_us
                 tally.last_us = arrival.at_us
                 tally.requests += 1
@@ -153,11 +154,12 @@ class _Replay:
 
     def _ask(self, arrival: Arrival) -> tuple[Wire, Ask]:
         """Judged once for each kind of request; all that differs is how many tokens come in."""
-        kind = (arrival.endpoint, arrival.model, arrival.user, arrival.max_tokens)
+        kind = (arrival.endpoint, arrival.model, arrival.user, arrival.max_tokens, arrival.choices)
         made = self._asks.get(kind)
         if made is None:
+            fields = {"n": arrival.choices} if arrival.choices > 1 else {}
             made = make_ask(
-                arrival.endpoint, arrival.model, input_tokens=0, max_tokens=arrival.max_tokens, user=arrival.user, fields={}
+                arrival.endpoint, arrival.model, input_tokens=0, max_tokens=arrival.max_tokens, user=arrival.user, fields=fields
             )
             if len(self._asks) > 10_000:
                 self._asks.clear()
@@ -199,7 +201,8 @@ class _Replay:
             tenant.cut_tokens += output_tokens - held.limit * entered.ask.choices
             output_tokens = held.limit * entered.ask.choices
         self._note_budgets(tenant, entered, door.store_now_us(), "")
-        usage = Usage(arrival.input_tokens, 0, 0, output_tokens, is_complete=True)
+        cached, written = arrival.cached_input_tokens, arrival.cache_write_tokens
+        usage = Usage(arrival.input_tokens, cached, written, output_tokens, is_complete=True)
         self._note_cost(tenant, entered, usage)
         end_us = arrival.at_us + max(0, delay_us) + arrival.duration_us
         return _Running(end_us, serial, entered, caller, entered.ask, wire.family, usage)
@@ -223,7 +226,9 @@ class _Replay:
             seen = tenant.budgets.get(budget.name)
             if seen is None:
                 place = f"{budget.place.file}:{budget.place.line}"
-                seen = tenant.budgets[budget.name] = BudgetTally(budget.meter, budget.enforce, place)
+                seen = tenant.budgets[budget.name] = BudgetTally(
+                    budget.meter, budget.enforce, place, is_by_user="user" in budget.scope
+                )
             is_refused = budget.name == refused_by
             seen.refused += is_refused
             seen.would_refuse += not budget.enforce and standing.wait_us != 0

@@ -51,7 +51,7 @@ class BudgetTally:
     refused: int = 0
     would_refuse: int = 0
     """Shadow."""
-    shortened: int = 0
+    is_by_user: bool = False
     curve: Curve = field(default_factory=Curve)
 
 
@@ -99,6 +99,16 @@ class Tally:
     last_us: int = 0
     requests: int = 0
     late: int = 0
+    knows_users: bool = False
+    """Whether the trace says of any request which end user it is of."""
+
+    @property
+    def blind(self) -> list[str]:
+        """Budgets by end user that refused, or would have, though nobody knows the users: all of them shared one counter."""
+        if self.knows_users:
+            return []
+        budgets = [item for tenant in self.tenants.values() for item in tenant.budgets.items()]
+        return sorted({name for name, budget in budgets if budget.is_by_user and (budget.refused or budget.would_refuse)})
 
     def merge(self, other: Tally) -> None:
         """Take over what another process saw of other tenants."""
@@ -109,3 +119,4 @@ class Tally:
             self.last_us = max(self.last_us, other.last_us)
         self.requests += other.requests
         self.late = max(self.late, other.late)
+        self.knows_users = self.knows_users or other.knows_users

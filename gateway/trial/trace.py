@@ -49,6 +49,10 @@ class Arrival(NamedTuple):
     output_tokens: int
     max_tokens: int | None
     duration_us: int
+    cached_input_tokens: int = 0
+    cache_write_tokens: int = 0
+    """Parts of the input."""
+    choices: int = 1
 
 
 class Missing(NamedTuple):
@@ -119,20 +123,24 @@ class Trace:
                 raise TraceError(f"{self._path}:{number}: {what}") from None
 
     def _from_log(self, fields: dict[str, Any]) -> Arrival:
-        usage = fields.get("usage") or {}
-        quote = fields["quote"]
-        duration_us = int(fields["timings_us"]["total"])
+        usage, quote = fields.get("usage") or {}, fields["quote"]
+        timings = fields["timings_us"]
+        asked = fields.get("asked") or {"model": fields["model"], "max_tokens": quote["output_tokens"] or None, "choices": 1}
         return Arrival(
-            at_us=_instant_us(fields["at"]) - duration_us,
+            at_us=_instant_us(fields["at"]) - int(timings["total"]),
             tenant=fields["tenant"],
             key=fields["key_id"],
-            model=fields["model"],
+            model=asked["model"],
             endpoint=fields["endpoint"],
             user="",
             input_tokens=usage.get("input_tokens") or quote["input_tokens"],
             output_tokens=usage.get("output_tokens", 0),
-            max_tokens=quote["output_tokens"] or None,
-            duration_us=duration_us,
+            max_tokens=asked["max_tokens"],
+            # What it waited for room then is no part of how long it ran.
+            duration_us=max(0, int(timings["total"]) - int(timings.get("hold", 0))),
+            cached_input_tokens=usage.get("cached_input_tokens", 0),
+            cache_write_tokens=usage.get("cache_write_tokens", 0),
+            choices=asked["choices"],
         )
 
     def _read_csv(self, lines: Iterator[bytes]) -> Iterator[Arrival]:

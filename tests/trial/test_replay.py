@@ -85,6 +85,8 @@ def test_the_table_and_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[st
     figures = re.findall(r"(?s)<figure><figcaption>([^<]*)</figcaption>(<svg.*?</svg>)\s*</figure>", page)
     assert len(figures) == 4
     assert all(ElementTree.fromstring(svg).tag.endswith("svg") for _, svg in figures)
+    ids = re.findall(r' id="([^"]+)"', page)
+    assert len(set(ids)) == len(ids)
     assert "src=" not in page
     assert "<script" not in page
 
@@ -126,6 +128,35 @@ def test_the_gateways_own_log(tmp_path: Path) -> None:
         (2_000_000, 7, 9, 50),
         (6_000_000, 7, 9, 50),
     ]
+
+
+def test_the_log_says_what_was_asked_not_what_was_made_of_it(tmp_path: Path) -> None:
+    """A request that waited, was shortened and was asked of a smaller model is replayed as it came. Once its wait counted as
+    running, what was held as what it asked for, and its cached input at the full price."""
+    line = {
+        "event": "request", "at": "2027-01-01T00:00:10Z", "tenant": "acme", "key_id": "k", "model": "small",
+        "endpoint": "chat/completions", "downgraded_to": "small", "max_tokens": 40,
+        "asked": {"model": "m", "max_tokens": 500, "choices": 2},
+        "quote": {"input_tokens": 5, "output_tokens": 80},
+        "timings_us": {"read": 1, "hold": 3_000_000, "total": 4_000_000},
+        "usage": {"input_tokens": 7, "cached_input_tokens": 6, "cache_write_tokens": 0, "output_tokens": 9},
+    }  # fmt: skip
+    path = trace(tmp_path, json.dumps(line) + "\n", "t.log")
+    (found,) = arrivals(path)
+    assert (found.model, found.max_tokens, found.choices, found.duration_us) == ("m", 500, 2, 1_000_000)
+    cached = "cached_input: 0.1 USD / 1M tokens, output"
+    directory = policies(tmp_path, text=POLICY.replace(", output: 10 USD", f", {cached}: 10 USD"))
+    assert cached in (directory / "p.yaml").read_text()
+    acme = run(path, directory).tenants["acme"]
+    assert acme.cost_nano_usd == 1 * 1_000 + 6 * 100 + 9 * 10_000
+
+
+def test_budgets_by_end_user_of_a_trace_without_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """All requests share the counter of those that name nobody: whoever reads the numbers is told."""
+    text = POLICY.replace("limit: LIMIT, per: minute", "limit: LIMIT, per: minute, scope: [tenant, user]")
+    args = ["replay", str(trace(tmp_path)), "--policies", str(policies(tmp_path, text=text)), "--json", "--jobs", "1"]
+    assert main(args) == 0
+    assert json.loads(capsys.readouterr().out)["blind_budgets"] == ["requests"]
 
 
 @pytest.mark.parametrize(
