@@ -33,16 +33,17 @@ class Checks:
         self._store = store
         self._upstream = upstream
         self._stopping = stopping
+        self._checking = asyncio.Lock()
         self._checked_s = float("-inf")
         self._parts: dict[str, bool] = {}
 
     async def answer(self, path: str) -> Whole:
         if path == "/healthz":
             return _json(200, {"status": "alive"})
-        now_s = asyncio.get_running_loop().time()
-        if now_s - self._checked_s > CHECK_AGAIN_S:
-            self._parts = {"store": await self._store_answers(), "upstream": await self._upstream.probe(), "policies": True}
-            self._checked_s = now_s
+        async with self._checking:  # whoever asks while it is looked waits for that answer
+            if asyncio.get_running_loop().time() - self._checked_s > CHECK_AGAIN_S:
+                self._parts = {"store": await self._store_answers(), "upstream": await self._upstream.probe(), "policies": True}
+                self._checked_s = asyncio.get_running_loop().time()
         parts = {**self._parts, "accepting": not self._stopping.is_set()}
         is_ready = all(parts.values())
         return _json(200 if is_ready else 503, {"status": "ready" if is_ready else "not ready", "parts": parts})

@@ -126,6 +126,9 @@ def _print(after: Tally, before: Tally | None, out: Console) -> None:
         total = sum(after.unknown.values())
         names = ", ".join(sorted(after.unknown)[:5])
         out.print(f"[yellow]{total:,} requests are of {len(after.unknown)} tenants that the policies do not have: {names}[/]")
+    if after.untried:
+        counts = ", ".join(f"{count:,} of {name or 'no endpoint'}" for name, count in sorted(after.untried.items())[:5])
+        out.print(f"[yellow]not replayed, for a trace does not say what was in them: {counts}[/]")
     if after.late:
         out.print(f"[yellow]{after.late:,} lines were far out of order, and count as if they had come later[/]")
     if after.blind:
@@ -208,6 +211,7 @@ def as_json(after: Tally, before: Tally | None) -> dict[str, Any]:
         "first_s": after.first_us / 1e6,
         "last_s": after.last_us / 1e6,
         "unknown_tenants": after.unknown,
+        "untried_endpoints": after.untried,
         "late": after.late,
         "blind_budgets": after.blind,
         "tenants": {name: _tenant_json(tenant) for name, tenant in sorted(after.tenants.items())},

@@ -133,6 +133,9 @@ class _Replay:
             if caller is None:
                 if arrival.tenant in tally.unknown or len(tally.unknown) < UNKNOWN_MAX:
                     tally.unknown[arrival.tenant] = tally.unknown.get(arrival.tenant, 0) + 1
+            elif arrival.endpoint not in WIRE_OF:
+                if arrival.endpoint in tally.untried or len(tally.untried) < UNKNOWN_MAX:
+                    tally.untried[arrival.endpoint] = tally.untried.get(arrival.endpoint, 0) + 1
             elif self._is_mine(caller.organisation):
                 tally.knows_users = tally.knows_users or bool(arrival.user)
                 tally.first_us = tally.first_us or arrival.at_us
@@ -173,8 +176,6 @@ class _Replay:
             tenant = self._tally.tenants[caller.tenant] = TenantTally()
         tenant.requests += 1
         try:
-            if arrival.endpoint not in WIRE_OF:
-                raise Refusal("not_found", "", status=404, reason="unknown_path")
             admit.permit(self._policy, caller, arrival.endpoint)
             wire, ask = self._ask(arrival)
             entered = await enter(door, ask, wire, arrival.endpoint, caller, self._policy, f"r{serial}")

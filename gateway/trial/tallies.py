@@ -95,6 +95,8 @@ class Tally:
     tenants: dict[str, TenantTally] = field(default_factory=dict)
     unknown: dict[str, int] = field(default_factory=dict)
     """Requests of tenants that the policy does not have."""
+    untried: dict[str, int] = field(default_factory=dict)
+    """Requests of endpoints that cannot be replayed: a trace does not say what was in their forms, batches and sessions."""
     first_us: int = 0
     last_us: int = 0
     requests: int = 0
@@ -113,7 +115,8 @@ class Tally:
     def merge(self, other: Tally) -> None:
         """Take over what another process saw of other tenants."""
         self.tenants |= other.tenants
-        self.unknown |= other.unknown
+        self.unknown |= other.unknown  # every process sees all of these
+        self.untried |= other.untried
         if other.requests:
             self.first_us = min(self.first_us, other.first_us) if self.requests else other.first_us
             self.last_us = max(self.last_us, other.last_us)

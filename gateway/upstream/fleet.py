@@ -90,7 +90,7 @@ class Pool:
 
     async def probe(self) -> bool:
         """Whether one of its servers can be connected to."""
-        return any([await server.upstream.probe() for server in self.servers])
+        return any(await asyncio.gather(*(server.upstream.probe() for server in self.servers)))
 
     async def close(self) -> None:
         await asyncio.gather(*(server.upstream.close() for server in self.servers))
@@ -153,7 +153,7 @@ class Fleet:
 
     async def probe(self) -> bool:
         """Whether every pool in use has a server that can be connected to."""
-        return all([await route.pool.probe() for route in self.routes])
+        return all(await asyncio.gather(*(route.pool.probe() for route in self.routes)))
 
     async def close_dropped(self) -> None:
         """Close the servers of former pools that have nothing running any more."""

@@ -151,6 +151,24 @@ def test_the_log_says_what_was_asked_not_what_was_made_of_it(tmp_path: Path) -> 
     assert acme.cost_nano_usd == 1 * 1_000 + 6 * 100 + 9 * 10_000
 
 
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_endpoints_that_cannot_be_replayed_are_not_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], jobs: str
+) -> None:
+    """What was in a form is in no trace: once, every transcription of a log counted as refused by the new policy."""
+    text = "timestamp,tenant,model,endpoint,input_tokens,output_tokens\n" + "".join(
+        f"{100 + number},acme,m,{endpoint},1,1\n"
+        for number, endpoint in enumerate(("audio/transcriptions", "chat/completions", "audio/transcriptions"))
+    )
+    args = ["replay", str(trace(tmp_path, text)), "--policies", str(policies(tmp_path)), "--jobs", jobs]
+    assert main([*args, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["requests"], told["tenants"]["acme"]["refused"]) == (1, 0)
+    assert told["untried_endpoints"] == {"audio/transcriptions": 2}
+    assert main(args) == 0
+    assert "2 of audio/transcriptions" in capsys.readouterr().out
+
+
 def test_budgets_by_end_user_of_a_trace_without_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """All requests share the counter of those that name nobody: whoever reads the numbers is told."""
     text = POLICY.replace("limit: LIMIT, per: minute", "limit: LIMIT, per: minute, scope: [tenant, user]")

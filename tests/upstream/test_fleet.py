@@ -131,3 +131,23 @@ def test_a_pool_that_cannot_be_opened_changes_nothing():
         await fleet.close()
 
     run(main())
+
+
+def test_servers_are_probed_side_by_side():
+    """Of many that do not answer, each takes the whole time to connect: one after the other, `/readyz` took minutes."""
+
+    async def main() -> None:
+        meeting = asyncio.Barrier(3)
+
+        class Silent:
+            async def probe(self) -> bool:
+                await meeting.wait()
+                return False
+
+        pools = [Pool([Server(Silent()), Server(Silent())]), Pool([Server(Silent())])]
+        fleet = Fleet(Route("", pools[1], CREDENTIALS), upstream)
+        fleet._routes = {str(number): Route(str(number), pool, CREDENTIALS) for number, pool in enumerate(pools, 1)}
+        async with asyncio.timeout(10):
+            assert await fleet.probe() is False
+
+    run(main())
