@@ -15,7 +15,8 @@ Failure policy, the store first:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import structlog
@@ -92,7 +93,7 @@ class Holds:
         self._renew_every_s = renew_every_s
         self._open: set[Hold] = set()
         self._down_until_s = 0.0
-        self._rooms: dict[bytes, list[asyncio.Future[None]]] = {}
+        self._rooms: dict[bytes, list[asyncio.Event]] = {}
         """Who waits for a hold of a tag to close."""
         self.is_store_down = False
 
@@ -194,24 +195,22 @@ class Holds:
 
         ledger.post(quote.hold_id, quote.tag, quote.lines, actual, lost=again)
 
-    async def room(self, tag: bytes, *, at_most_s: float) -> None:
-        """Wait until a hold of this tag closes in this process, or until the time has passed."""
-        loop = asyncio.get_running_loop()
-        waiter = loop.create_future()
-        waiters = self._rooms.setdefault(tag, [])
-        waiters.append(waiter)
-        timer = loop.call_later(at_most_s, _wake, waiter)
+    @contextmanager
+    def ends(self, tag: bytes) -> Iterator[asyncio.Event]:
+        """An event that is set whenever a hold of this tag closes in this process. Who waits clears it before asking again."""
+        ended = asyncio.Event()
+        listening = self._rooms.setdefault(tag, [])
+        listening.append(ended)
         try:
-            await waiter
+            yield ended
         finally:
-            timer.cancel()
-            waiters.remove(waiter)
-            if not waiters and self._rooms.get(tag) is waiters:
+            listening.remove(ended)
+            if not listening and self._rooms.get(tag) is listening:
                 del self._rooms[tag]
 
     def _wake(self, tag: bytes) -> None:
-        for waiter in self._rooms.get(tag, ()):
-            _wake(waiter)
+        for ended in self._rooms.get(tag, ()):
+            ended.set()
 
     async def _settle(self, ledger: Ledger, quote: Quote, actual: Sequence[int]) -> None:
         pause_s = 0.05
@@ -259,8 +258,3 @@ class Holds:
         except Exception as error:
             # A bug that one stream meets must not end the renewals of all: they would lose their holds.
             log.warning("renew_failed", hold=quote.hold_id.decode(), side="gateway", reason=type(error).__name__)
-
-
-def _wake(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)

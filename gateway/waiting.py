@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from gateway.budgets.refusals import wait_us, worst
 from gateway.budgets.remedies import remedy
@@ -71,9 +72,13 @@ class Waiting:
 
     async def _at_the_door(self, hold: Hold, until_s: float, open_again: Callable[[], Awaitable[Hold]]) -> Hold:
         loop = asyncio.get_running_loop()
-        while _waits(hold) and (left_s := until_s - loop.time()) > 0 and _may_fit(hold, left_s):
-            await self._holds.room(hold.quote.tag, at_most_s=min(left_s, _pause_s(hold)))
-            hold = await open_again()
+        with self._holds.ends(hold.quote.tag) as ended:
+            while _waits(hold) and (left_s := until_s - loop.time()) > 0 and _may_fit(hold, left_s):
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(min(left_s, _pause_s(hold))):
+                        await ended.wait()
+                ended.clear()  # before it asks: what ends meanwhile is not lost
+                hold = await open_again()
         return hold
 
     def _leave(self, queue: Queue) -> None:

@@ -107,6 +107,27 @@ def test_time_goes_on_as_the_test_says(tmp_path: Path) -> None:
     ]
 
 
+def test_a_place_that_becomes_free_while_somebody_asks_is_not_missed(tmp_path: Path) -> None:
+    """The first in line asks every quarter of a second. Where that fell on the very moment of an end, the end was lost, and it
+    waited a quarter of a second longer than it had to."""
+    path = directory(
+        tmp_path,
+        """
+  - name: a line
+    tenant: waits
+    model: demo-small
+    max_tokens: 1
+    requests:
+      - {takes: 2s, expect: {queued: 0}}
+      - {after: 500ms, takes: 2s, expect: {queued: 1500ms}}
+      - {after: 500ms, takes: 500ms, expect: {queued: 3s}}
+      - {after: 500ms, takes: 500ms, expect: {queued: 3s}}
+      - {after: 3s, takes: 1s, expect: {queued: 500ms}}
+""",
+    )
+    assert [told(result) for result in results(path)] == [[]]
+
+
 def test_a_ladder_that_is_enforced(tmp_path: Path) -> None:
     """Its steps take budgets and fields away and refuse, by the ladder's own times; another tenant is untouched."""
     policy = (
