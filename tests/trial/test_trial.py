@@ -118,12 +118,13 @@ def test_a_place_that_becomes_free_while_somebody_asks_is_not_missed(tmp_path: P
     model: demo-small
     max_tokens: 1
     requests:
-      - {takes: 2s, expect: {queued: 0}}
-      - {after: 500ms, takes: 2s, expect: {queued: 1500ms}}
-      - {after: 500ms, takes: 500ms, expect: {queued: 3s}}
-      - {after: 500ms, takes: 500ms, expect: {queued: 3s}}
-      - {after: 3s, takes: 1s, expect: {queued: 500ms}}
+      - {takes: 4s, expect: {queued: 0}}
+      - {after: 1s, takes: 4s, expect: {queued: 3s}}
+      - {after: 1s, takes: 1s, expect: {queued: 6s}}
+      - {after: 1s, takes: 1s, expect: {queued: 6s}}
+      - {after: 6s, takes: 1s, expect: {queued: 1s}}
 """,
+        POLICY.replace("queue 5s", "queue 10s"),
     )
     assert [told(result) for result in results(path)] == [[]]
 
