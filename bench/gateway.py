@@ -42,12 +42,12 @@ def measure(target: Target, mode: str, upstream: Target, args: argparse.Namespac
         command += ["--key", key, "--model", model]
     command += ["--seconds", str(args.seconds), "--rate", str(args.rate)]
     command += ["--connections", str({"sat": args.connections, "rate": 100}.get(mode, args.streams))]
-    own, store = target.own(), target.store()
-    watched = {"own": own, "store": store, "upstream": upstream.own()}
+    own, store, analyst = target.own(), target.store(), target.analyst()
+    watched = {"own": own, "store": store, "analyst": analyst, "upstream": upstream.own()}
     for name, pids in watched.items():
         if pids:
             command += ["--watch", f"{name}={','.join(map(str, pids))}"]
-    everyone = {*own, *store, *upstream.own()}
+    everyone = {*own, *store, *analyst, *upstream.own()}
     before = _account(everyone)
     done = subprocess.run(command, capture_output=True, text=True, timeout=args.seconds + 60, check=False)
     after = _account(everyone)
@@ -60,6 +60,8 @@ def measure(target: Target, mode: str, upstream: Target, args: argparse.Namespac
         values = {"cpu_us": cpu_us / answers, "a_second": answers / seconds, "core_busy": cpu_us / seconds / 1e6}
         if store:
             values["store_cpu_us"] = report["cpu_us"]["store"] / answers
+        if analyst:
+            values["analyst_cpu_us"] = report["cpu_us"]["analyst"] / answers
     elif mode == "rate":
         values = {"p50_us": report["p50_us"], "p99_us": report["p99_us"]}
     elif mode in EDITED:  # what is hidden is not seen to arrive: counted by whole streams

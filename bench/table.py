@@ -34,6 +34,7 @@ class Measure(NamedTuple):
 MEASURES = (
     Measure("cpu_us", "sat", "CPU a request, us", 1, aim=140),
     Measure("store_cpu_us", "sat", "CPU of the store a request, us", 1, is_ratio_useful=False),
+    Measure("analyst_cpu_us", "sat", "CPU of the analyst a request, off the path, us", 1, is_ratio_useful=False),
     Measure("a_second", "sat", "requests a second", 0),
     Measure("core_busy", "sat", "busy while saturated, part of its core", 2, is_ratio_useful=False),
     Measure("p50_us", "rate", "latency at {rate:.0f}/s, median, us", 0),

@@ -78,7 +78,7 @@ class Target:
             time.sleep(0.05)
         if self.core is not None and self.store_core is not None:
             proc.pin(self.own(), self.core)
-            proc.pin(self.store(), self.store_core)
+            proc.pin([*self.store(), *self.analyst()], self.store_core)
 
     def _answers(self, path: str) -> bool:
         try:
@@ -88,18 +88,22 @@ class Target:
             return False
 
     def own(self) -> list[int]:
-        """Its processes, less the store's."""
-        return [pid for pid in proc.family(self.process.pid) if not _is_store(pid)]
+        """Its processes, less the store's and the analyst's."""
+        return [pid for pid in proc.family(self.process.pid) if not _is_store(pid) and not _is_analyst(pid)]
 
     def store(self) -> list[int]:
         return [pid for pid in proc.family(self.process.pid) if _is_store(pid)]
 
+    def analyst(self) -> list[int]:
+        """Who judges what was seen, off the path."""
+        return [pid for pid in proc.family(self.process.pid) if _is_analyst(pid)]
+
     def sleep(self) -> None:
         """Take no CPU while another is measured. The store last: nobody then waits for it."""
-        proc.send([*self.own(), *self.store()], signal.SIGSTOP)
+        proc.send([*self.own(), *self.analyst(), *self.store()], signal.SIGSTOP)
 
     def wake(self) -> None:
-        proc.send([*self.store(), *self.own()], signal.SIGCONT)
+        proc.send([*self.store(), *self.analyst(), *self.own()], signal.SIGCONT)
 
     def stop(self) -> None:
         """End it and all it started. Idempotent."""
@@ -116,6 +120,10 @@ class Target:
 
 def _is_store(pid: int) -> bool:
     return any(word in proc.name(pid) for word in STORES)
+
+
+def _is_analyst(pid: int) -> bool:
+    return "analyst" in proc.arguments(pid)
 
 
 def start_upstream(port: int, log: Path, core: int | None) -> Target:
