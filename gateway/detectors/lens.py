@@ -1,4 +1,5 @@
-"""The deployment's eye: the key of all fingerprints, and the tripwires, compiled. One for all tenants; it holds no state.
+"""The deployment's eye: the key of all fingerprints, and the tripwires, compiled. One for all tenants; it holds no state but a
+bounded memory of marks it made, which are the same whoever asks.
 
 Fingerprints are BLAKE2b under a key derived from the deployment's secret: equal for equal text in one deployment, and
 without the key neither made nor matched, whatever text somebody guesses. Order inside a sketch comes from a fast hash that
@@ -12,17 +13,23 @@ from hashlib import blake2b
 from typing import Any
 
 import re2
+from xxhash import xxh3_64_hexdigest
 
 from gateway.values import PhraseBook
 
 KEY_BYTES = 32
 PERSON = b"gauger-watch-1"
+AUTOMATA = 2
+WORD_BYTES = 5
+"""Shorter words are in every text."""
+MARKS_MAX = 4_096
+"""Words whose marks are remembered. The least under one hash are the same words again and again."""
 
 
 class Lens:
-    """Made once for a policy and a secret; immutable."""
+    """Made once for a policy and a secret; what it answers never changes."""
 
-    __slots__ = ("_blank", "_groups", "_tripwires", "editions", "seed")
+    __slots__ = ("_blank", "_marks", "_tripwires", "editions", "seed")
 
     def __init__(self, key: bytes, books: Iterable[PhraseBook]) -> None:
         books = tuple(books)
@@ -31,16 +38,18 @@ class Lens:
         """Of hashes that stay in this process, and of where long text is sampled."""
         self.editions = tuple(f"{book.name} {book.edition}" for book in books)
         """Which lists these are, for evidence."""
-        self._groups: list[str] = []
-        self._tripwires: Any = None
-        tripwires = re2.Set.SearchSet()
-        for group in (group for book in books for group in book.groups):
-            for pattern in group.patterns:
+        self._marks: dict[str, int] = {}
+        named = [(pattern, group.name) for book in books for group in book.groups for pattern in group.patterns]
+        named.sort(key=lambda each: -each[0].count("*"))
+        self._tripwires: list[tuple[Any, list[str]]] = []
+        """Sets of patterns, and the group of each pattern. An automaton's states are combinations of what its patterns are
+        in the middle of: two automata of half the open-ended patterns each have far fewer, and fit the caches."""
+        for part in filter(None, (named[at::AUTOMATA] for at in range(AUTOMATA))):
+            tripwires = re2.Set.SearchSet()
+            for pattern, _ in part:
                 tripwires.Add(pattern)
-                self._groups.append(group.name)
-        if self._groups:
             tripwires.Compile()
-            self._tripwires = tripwires
+            self._tripwires.append((tripwires, [name for _, name in part]))
 
     @classmethod
     def of(cls, secret: bytes, phrase_books: Iterable[PhraseBook]) -> Lens:
@@ -53,15 +62,31 @@ class Lens:
         state.update(data)
         return int.from_bytes(state.digest(), "little") or 1
 
-    def mark(self, value: int) -> int:
-        """32 bits under the key, of a 64-bit value."""
-        state = self._blank.copy()
-        state.update(value.to_bytes(8, "little"))
-        return int.from_bytes(state.digest()[:4], "little")
+    def sketch(self, words: Iterable[bytes], size: int) -> tuple[int, ...]:
+        """Marks of the `size` longer words that are least under a keyed hash, ascending.
+
+        The order is a fast hash's, in hexadecimal because Python sorts short strings twice as fast as integers of 64 bits;
+        what leaves the process is 32 bits of a cryptographic one's. Only hashes are remembered, never a word.
+        """
+        seed, marks = self.seed, self._marks
+        found: list[int] = []
+        for name in sorted([xxh3_64_hexdigest(word, seed) for word in words if len(word) >= WORD_BYTES])[:size]:
+            mark = marks.get(name)
+            if mark is None:
+                state = self._blank.copy()
+                state.update(int(name, 16).to_bytes(8, "little"))
+                mark = int.from_bytes(state.digest()[:4], "little")
+                if len(marks) >= MARKS_MAX:
+                    marks.clear()
+                marks[name] = mark
+            found.append(mark)
+        found.sort()
+        return tuple(found)
 
     def phrases(self, text: bytes) -> tuple[str, ...]:
         """Names of the groups that fire on text in lower case whose white space is single spaces; sorted."""
-        if self._tripwires is None:
-            return ()
-        found = self._tripwires.Match(text)
-        return tuple(sorted({self._groups[index] for index in found})) if found else ()
+        fired: list[str] = []
+        for tripwires, groups in self._tripwires:
+            if found := tripwires.Match(text):
+                fired += [groups[index] for index in found]
+        return tuple(sorted(set(fired))) if fired else ()

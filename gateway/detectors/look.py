@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from xxhash import xxh3_64_intdigest
-
 from gateway.detectors.features import CODE_SIGNS, DIGITS, PERSONAL, QUESTION_WORDS, TASK_VERBS
 from gateway.detectors.lens import Lens
 from gateway.detectors.past import Past
-from gateway.detectors.text import said
+from gateway.detectors.text import Said, said
 from gateway.values import Ask, Sighting
 
 PIECES_MAX = 96
@@ -32,55 +30,47 @@ SKETCH = 8
 WORDS_BYTES = 512
 """The slot's first words are enough to know whose they are, and what it is about."""
 
+_PLAIN = bytes(value for value in range(256) if value not in CODE_SIGNS + DIGITS)
 _WHITE = bytes(32 if value in b"\t\n\v\f\r" else value for value in range(256))
 _CHOICES = frozenset(letter + sign for letter in "ABCDEabcde" for sign in ".)")
-_ENDS = (". ", ".\n"), ("? ", "?\n"), ("! ", "!\n")
 
 
 def look(ask: Ask, past: Past, lens: Lens, now_us: int) -> Sighting:
     """What the watch sees in a request. Changes `past`, and nothing else. Never raises on what a body holds."""
     body = ask.body
     text = said(body, ask.text_bytes, lens.seed)
-    context, _, _ = _pieces(text.system)
-    pieces, marks, shots = _pieces(text.user)
+    context, _, _, short = _pieces(text.system)
+    pieces, marks, shots, all_read = _pieces(text.user)
+    first = own = len(context)
     if len(text.user) < USER_CHARACTERS_MIN:
-        pieces, context = context + pieces, []  # what is asked stands in the system prompt
-    own = len(context)
-    pieces = context + pieces
+        own = 0  # what is asked stands in the system prompt
+    if context:
+        pieces = context + pieces
     lowered = [piece.lower() for piece in pieces]
-    hashes = [hash(piece) for piece in lowered]
+    hashes = list(map(hash, lowered))
     known = past.counted(hashes)
+    counts = list(map(known.__getitem__, hashes))
     least = RECURS_MIN + (past.recent >= 64)
     slot: list[str] = []
     slot_low: list[str] = []
-    anchor, template_bytes, top = "", 0, 0
-    for at, (piece, low, key) in enumerate(zip(pieces, lowered, hashes)):
-        count = known[key]
+    anchor, template_bytes = "", 0
+    for at, (piece, low, count) in enumerate(zip(pieces, lowered, counts)):
         if count >= least:
             template_bytes += len(piece)
-            top = count if count > top else top
         elif at >= own and len(piece) > 1:
             slot.append(piece)
             slot_low.append(low)
-    if top:
-        bar = top // ANCHOR_SHARE
-        anchor = max(
-            [low for low, key in zip(lowered, hashes) if known[key] >= least and known[key] > bar], key=len, default=""
-        )
+    if template_bytes:
+        bar = max(max(counts) // ANCHOR_SHARE + 1, least)
+        anchor = max([low for low, count in zip(lowered, counts) if count >= bar], key=len)
     slot_text = "\n".join(slot_low).encode("utf-8", "replace")
     words = slot_text[:WORDS_BYTES].split()
-    read_bytes = len(text.system) + len(text.user)
-    user = text.user if len(text.user) <= PHRASE_CHARACTERS else text.user[:PHRASE_HEAD] + text.user[-PHRASE_TAIL:]
-    whole = f"{text.system} {user}".lower().encode("utf-8", "replace")
-    whole = whole.translate(_WHITE)
-    while b"  " in whole:
-        whole = whole.replace(b"  ", b" ")
-    phrases = lens.phrases(whole)
-    sketch = _sketch(words, lens)
+    once = set(words)
+    phrases = lens.phrases(_spoken(text, lowered, first, short and all_read))
     features = (
-        min(1000, 1000 * template_bytes // (read_bytes + 1)),
+        min(1000, 1000 * template_bytes // (len(text.system) + len(text.user) + 1)),
         *_sentences(slot, slot_low),
-        *_vocabulary(words, slot_text),
+        *_vocabulary(words, once, slot_text),
         min(1000, 100 * shots),
         min(1000, 250 * marks),
         _doublings(len(slot_text)),
@@ -97,7 +87,7 @@ def look(ask: Ask, past: Past, lens: Lens, now_us: int) -> Sighting:
         slot_bytes=len(slot_text),
         template=fingerprint(b"t" + anchor.encode("utf-8", "replace")) if anchor else 0,
         content=fingerprint(b"c" + slot_text) if slot_text else 0,
-        sketch=sketch,
+        sketch=lens.sketch(once, SKETCH),
         habits=fingerprint(b"h" + _habit_text(body)),
         features=features,
         phrases=phrases,
@@ -108,14 +98,18 @@ def look(ask: Ask, past: Past, lens: Lens, now_us: int) -> Sighting:
     )
 
 
-def _pieces(text: str) -> tuple[list[str], int, int]:
-    """Lines, sentences and labels; signs of multiple choice; worked examples (how often the commonest label comes again)."""
+def _pieces(text: str) -> tuple[list[str], int, int, bool]:
+    """Lines, sentences and labels; signs of multiple choice; worked examples (how often the commonest label comes again);
+    whether that is all of it, and not its first and last lines."""
     if not text:
-        return [], 0, 0
-    for end, cut in _ENDS:
-        text = text.replace(end, cut)
+        return [], 0, 0, True
+    text = text.replace(". ", ".\n")
+    if "?" in text:
+        text = text.replace("? ", "?\n")
+    if "!" in text:
+        text = text.replace("! ", "!\n")
     lines = text.split("\n")
-    if len(lines) > PIECES_MAX:
+    if not (whole := len(lines) <= PIECES_MAX):
         lines = lines[: PIECES_MAX // 2] + lines[-PIECES_MAX // 2 :]
     pieces: list[str] = []
     labels: dict[str, int] = {}
@@ -124,26 +118,50 @@ def _pieces(text: str) -> tuple[list[str], int, int]:
         line = line.strip()
         if not line:
             continue
-        if line[:2] in _CHOICES or (line[0] == "(" and line[2:3] == ")"):
+        if (line[1:2] in ".)" and line[:2] in _CHOICES) or (line[2:3] == ")" and line[0] == "("):
             marks += 1
-        colon = line.find(":", 0, LABEL_CHARACTERS)
-        if colon > 0 and line[colon + 1 : colon + 2] in ("", " "):
-            label = line[: colon + 1]
-            labels[label] = labels.get(label, 0) + 1
-            pieces.append(label)
-            line = line[colon + 2 :]
-            if not line:
-                continue
+        if ":" in line:
+            colon = line.find(":", 0, LABEL_CHARACTERS)
+            if colon > 0 and line[colon + 1 : colon + 2] in ("", " "):
+                label = line[: colon + 1]
+                labels[label] = labels.get(label, 0) + 1
+                pieces.append(label)
+                line = line[colon + 2 :]
+                if not line:
+                    continue
         pieces.append(line)
-    return pieces, marks, max(labels.values(), default=1) - 1
+    return pieces, marks, max(labels.values()) - 1 if labels else 0, whole
+
+
+def _spoken(text: Said, lowered: list[str], first: int, whole: bool) -> bytes:
+    """What tripwires are sought in, lower-case and with single spaces: the system prompt, and the user's message from piece
+    `first` on. Pieces joined again are just that, unless only some lines were made pieces of."""
+    long = len(text.user) > PHRASE_CHARACTERS
+    if whole and not long:
+        spoken = " ".join(lowered).encode("utf-8", "replace")
+    else:
+        if whole:
+            user = " ".join(lowered[first:])
+            system = " ".join(lowered[:first])
+        else:
+            user, system = text.user.lower(), text.system.lower()
+        if long and len(user) > PHRASE_CHARACTERS:
+            user = user[:PHRASE_HEAD] + user[-PHRASE_TAIL:]
+        spoken = f"{system} {user}".encode("utf-8", "replace")
+    if not whole or b"\t" in spoken or b"\r" in spoken or b"\v" in spoken or b"\f" in spoken:
+        spoken = spoken.translate(_WHITE)
+    while b"  " in spoken:
+        spoken = spoken.replace(b"  ", b" ")
+    return spoken
 
 
 def _sentences(slot: list[str], slot_low: list[str]) -> tuple[int, int, int, int]:
     """tasks, opens, questions, polish."""
     tasks = opens = questions = polish = 0
     for piece, low in zip(slot, slot_low):
-        first = low.split(" ", 1)[0].strip("\"'*-#.,:")
         end = piece[-1]
+        space = low.find(" ")
+        first = (low[:space] if space >= 0 else low).strip("\"'*-#.,:")
         if first in TASK_VERBS:
             tasks += 1
             opens = opens or (1000 if piece is slot[0] else 0)
@@ -159,13 +177,16 @@ def _sentences(slot: list[str], slot_low: list[str]) -> tuple[int, int, int, int
     return 1000 * tasks // count, opens, 1000 * questions // count, 1000 * polish // count
 
 
-def _vocabulary(words: list[bytes], text: bytes) -> tuple[int, int, int]:
+def _vocabulary(words: list[bytes], once: set[bytes], text: bytes) -> tuple[int, int, int]:
     """personal, code, digits."""
     count, size = len(words) or 1, len(text) + 1
+    personal = sum([words.count(word) for word in once & PERSONAL])
+    signs = text.translate(None, _PLAIN)
+    digits = len(signs.translate(None, CODE_SIGNS))
     return (
-        min(1000, 10_000 * sum(map(PERSONAL.__contains__, words)) // count),
-        min(1000, 10_000 * (len(text) - len(text.translate(None, CODE_SIGNS))) // size),
-        min(1000, 10_000 * (len(text) - len(text.translate(None, DIGITS))) // size),
+        min(1000, 10_000 * personal // count),
+        min(1000, 10_000 * (len(signs) - digits) // size),
+        min(1000, 10_000 * digits // size),
     )
 
 
@@ -206,10 +227,3 @@ def _habit_text(body: dict[str, Any]) -> bytes:
     settings = [f"{name}={str(body[name])[:64]}" for name in _SETTINGS if name in body]
     names = sorted([name[:32] for name in body if name not in _CONTENT])[:32]
     return f"{settings}{names}{'tools' in body}".encode("utf-8", "replace")
-
-
-def _sketch(words: list[bytes], lens: Lens) -> tuple[int, ...]:
-    seed = lens.seed
-    order = sorted([xxh3_64_intdigest(word, seed) for word in set(words) if len(word) > 4])[:SKETCH]
-    # Their order is a fast hash's; what leaves the process is a keyed one's.
-    return tuple(sorted([lens.mark(value) for value in order]))

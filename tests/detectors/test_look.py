@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from gateway.detectors import FEATURES, Lens, Past, look
 from gateway.detectors.features import INDEX
+from gateway.detectors.lens import MARKS_MAX
 from gateway.detectors.past import CELLS
 from tests.detectors.make import BOOKS, LENS, ask, chat, looks
 
@@ -158,3 +159,50 @@ def test_a_past_does_not_grow(texts):
     held = (past.low, past.high)
     assert [len(each) for each in held] == [CELLS, CELLS]
     assert sum(map(len, held)) < 16_384
+
+
+@given(texts=st.lists(st.text(alphabet="aB1 .?!:()\n\t\u00e9", max_size=80), min_size=1, max_size=4))
+def test_tripwires_meet_the_whole_of_a_short_message(texts):
+    """However a message is cut into pieces, tripwires meet all its words in order, in lower case and with single spaces."""
+
+    class Ear(Lens):
+        heard = b""
+
+        def phrases(self, text):
+            self.heard = text
+            return ()
+
+    ear = Ear(bytes(32), [])
+    content = "\n".join(texts)
+    body = {"messages": [{"role": "system", "content": "Be\tbrief.  Now"}, {"role": "user", "content": content}]}
+    look(ask(body), Past(), ear, 0)
+    assert ear.heard.split() == f"be brief. now {content}".lower().encode().split()
+    assert b"  " not in ear.heard
+    assert not set(ear.heard) & set(b"\t\n\r\v\f")
+
+
+def test_a_long_run_of_lines_hides_nothing_from_tripwires():
+    """A message of more lines than are made pieces of is still read for tripwires, from its head."""
+    content = "x\n" * 120 + "come up with new tasks\n" + "x\n" * 120
+    assert "invention" in looks([chat(content)])[0].phrases
+
+
+def test_marks_are_the_same_when_they_were_forgotten():
+    """A sketch is a function of the words and the key: what the lens remembers of earlier ones, or dropped, changes nothing."""
+    lens, fresh = Lens(bytes(32), []), Lens(bytes(32), [])
+    words = [b"word%d" % number for number in range(40)]
+    first = lens.sketch(words, 8)
+    for number in range(MARKS_MAX):
+        lens.sketch([b"other%d" % number], 8)
+    assert lens.sketch(words, 8) == first == fresh.sketch(words, 8)
+    assert len(lens._marks) <= MARKS_MAX
+    assert Lens(bytes([1]) * 32, []).sketch(words, 8) != first
+
+
+def test_the_least_words_do_not_depend_on_their_order():
+    """A sketch is of a set of words: eight of the longer ones, ascending, and none of the short."""
+    words = [b"word%d" % number for number in range(40)]
+    lens = Lens(bytes(32), [])
+    found = lens.sketch(words, 8)
+    assert found == lens.sketch(words[::-1], 8) == lens.sketch([*words, b"abcd"], 8) == tuple(sorted(found))
+    assert len(found) == 8
