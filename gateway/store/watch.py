@@ -175,14 +175,17 @@ class WatchStore:
 
 
 def _batch(fields: Mapping[bytes, bytes]) -> Batch:
-    """Fields that are missing (of another version) are as if nothing had been said."""
-    return Batch(
-        run=fields.get(b"r", b"").decode(),
-        first=int(fields.get(b"n", b"0")),
-        numbers=int(fields.get(b"c", b"0")),
-        data=fields.get(b"d", b"[]"),
-        is_last=fields.get(b"e") == b"1",
-    )
+    """Fields that are missing (of another version) are as if nothing had been said; an entry of nonsense says nothing."""
+    try:
+        return Batch(
+            run=fields.get(b"r", b"").decode(),
+            first=int(fields.get(b"n", b"0")),
+            numbers=int(fields.get(b"c", b"0")),
+            data=fields.get(b"d", b"[]"),
+            is_last=fields.get(b"e") == b"1",
+        )
+    except ValueError:
+        return Batch("", 0, 0, b"[]", is_last=True)
 
 
 def _names(reply: Sequence[bytes]) -> dict[str, bytes]:

@@ -9,6 +9,7 @@ the policy no longer has) is left out and counted. A bug in judging one subject 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import orjson
 import structlog
@@ -20,9 +21,9 @@ from gateway.values import Rung
 from gateway.watch import seen as written
 from gateway.watch.archive import Archive
 from gateway.watch.book import CASES_MAX, Book, worst
-from gateway.watch.cases import CLUSTER, Case, dossier_of, footing_from, is_due
+from gateway.watch.cases import CLUSTER, Case, dossier_of, footing_on, is_due
 from gateway.watch.groups import SILENT_US, TELL_EVERY_US, Groups, Linker
-from gateway.watch.ladder import GROUND, pardon, step
+from gateway.watch.ladder import GROUND, moved, pardon, step
 from gateway.watch.runs import Gap, Runs
 from gateway.watch.seen import Seen
 from gateway.watch.sinks import Sink
@@ -68,24 +69,30 @@ class Analyst:
         self._sink.adopt(policy)
 
     def recall(self, dossiers: Mapping[str, bytes], rungs: Mapping[str, bytes]) -> None:
-        """After a start: where subjects stood, and what gateways have been told of it."""
+        """After a start: where subjects stood, and what gateways have been told of it; less what cannot be read."""
         for name, data in dossiers.items():
             try:
                 said = orjson.loads(data)
-            except orjson.JSONDecodeError:
-                continue
-            if name.startswith(CLUSTER):
-                self._groups.recall(name, said)
-                continue
-            footing = footing_from(said.get("footing"))
-            case = self._book.cases[name] = Case(name, said.get("organisation", ""))
-            case.footing, case.ladder, case.cluster = footing, said.get("ladder", ""), said.get("cluster", "")
-            case.score, case.profile = said.get("score", 0), said.get("profile", "")
-            case.requests, case.last_us, case.pardon = said.get("requests", 0), said.get("last_us", 0), said.get("pardon", {})
-            rung = read_rung(rungs.get(name, b"null"))
-            case.rung = rung if rung is not None and (rung.step or rung.cluster_step) else None
-            if not footing.is_blank or case.cluster or case.rung is not None:
-                self._book.live.add(name)
+                if name.startswith(CLUSTER):
+                    self._groups.recall(name, said)
+                else:
+                    self._recall(name, said, rungs.get(name, b"null"))
+            except (ValueError, TypeError, LookupError, AttributeError) as error:
+                log.warning("dossier_unread", subject=name, side="store", error=type(error).__name__)
+
+    def _recall(self, name: str, said: Mapping[str, Any], rung_bytes: bytes) -> None:
+        ladder = self._book.policy.ladders.get(str(said.get("ladder", "")))
+        case = Case(name, str(said.get("organisation", "")))
+        case.footing = footing_on(ladder, said.get("footing"), said.get("step"))
+        case.ladder, case.steps = ("", ()) if ladder is None else (ladder.name, ladder.steps)
+        case.cluster, case.profile, case.score = str(said.get("cluster", "")), str(said.get("profile", "")), int(said["score"])
+        case.requests, case.last_us = int(said.get("requests", 0)), int(said.get("last_us", 0))
+        case.pardon = dict(said.get("pardon") or {})
+        rung = read_rung(rung_bytes)
+        case.rung = rung if rung is not None and (rung.step or rung.cluster_step) else None
+        self._book.cases[name] = case
+        if not case.footing.is_blank or case.cluster or case.rung is not None:
+            self._book.live.add(name)
 
     def take(self, entry: str, batch: Batch, at_us: int) -> None:
         """One entry of the stream."""
@@ -103,15 +110,19 @@ class Analyst:
         if who is None:
             self.unread += 1
             return
+        case = self._book.cases.get(one.subject)
+        if case is not None and one.at_us <= case.pardon.get("at_us", 0):
+            return  # forgiven before it was read
         window = self._archive.window(one.subject)
         try:
             window.add(one.sighting, one.at_us, one.output_tokens)
             self._links.note(one.subject, one.sighting, one.at_us)
-        except (ValueError, TypeError, OverflowError):
+        except Exception as error:  # whatever it is, the same entry would be met again after every start
             self.unread += 1
+            if self.unread == 1:
+                log.error("sighting_unread", subject=one.subject, side="gateway", error=type(error).__name__)
             return
         self._archive.changed(one.subject)
-        case = self._book.cases.get(one.subject)
         if case is None:
             case = self._book.cases[one.subject] = Case(one.subject, who.organisation)
             if len(self._book.cases) > CASES_MAX:
@@ -138,9 +149,10 @@ class Analyst:
         """The operator's word: off the ladder at once, and what was seen is forgotten."""
         try:
             said = dict(orjson.loads(data))
-        except (orjson.JSONDecodeError, TypeError, ValueError):
-            said = {}
-        until_us, by, reason = int(said.get("until_us", 0)), str(said.get("by", "")), str(said.get("reason", ""))
+            until_us, at_us = int(said.get("until_us", 0)), min(now_us, int(said.get("at_us", now_us)))
+        except (TypeError, ValueError):
+            said, until_us, at_us = {}, 0, now_us
+        by, reason = str(said.get("by", "")), str(said.get("reason", ""))
         self._archive.forget(name)
         if name.startswith(CLUSTER):
             self._groups.pardon(name, now_us, until_us=until_us, by=by, reason=reason)
@@ -154,7 +166,7 @@ class Analyst:
         self._book.decided("pardon", case, now_us, ladder=ladder, before=before, by=by, reason=reason)
         case.footing = pardon(case.footing, now_us, until_us=until_us)
         case.score, case.findings, case.profile, case.requests, case.new = 0, (), "", 0, 0
-        case.answers, case.pardon = data, {"at_us": now_us, "until_us": until_us, "by": by, "reason": reason}
+        case.answers, case.pardon = data, {"at_us": at_us, "until_us": until_us, "by": by, "reason": reason}
         case.told = ()
         self._book.live.add(name)
         self._due.pop(name, None)
@@ -212,17 +224,21 @@ class Analyst:
         before = case.footing
         name_before = self._book.step_of(case)
         if ladder is None:
-            case.footing, case.ladder = pardon(GROUND, now_us) if before.rank else GROUND, ""
+            # A pardon outlives the ladder that it was from: a policy that loses it for an hour undoes nothing.
+            case.footing = GROUND if before.is_blank else pardon(before, now_us, until_us=before.excused_us)
+            case.ladder, case.steps = "", ()
         else:
-            if case.ladder != ladder.name:
-                case.ladder, case.footing = ladder.name, before._replace(rank=min(before.rank, len(ladder.steps)))
+            if case.steps is not ladder.steps:  # another policy, or another ladder: there it must have earned what it stands on
+                reached = 1_000 if case.ladder == ladder.name else case.score
+                case.footing = moved(before, case.steps, ladder, now_us=now_us, score_milli=reached)
+                case.ladder, case.steps = ladder.name, ladder.steps
             is_calm = now_us - case.last_us >= SILENT_US
             case.footing = step(
                 case.footing, ladder,
                 score_milli=0 if is_calm else case.score, requests=case.requests, now_us=now_us, chance=self._book.chance(),
             )  # fmt: skip
-        if case.footing.rank != before.rank:
-            after = self._book.step_of(case)
+        after = self._book.step_of(case)
+        if after != name_before:
             self._book.decided("step", case, now_us, ladder=ladder, before=name_before, after=after)
             case.told = ()
         placements = self._tell(case, now_us)

@@ -56,8 +56,7 @@ class Book:
 
     def step_of(self, case: Case) -> str:
         """The name of the step that it stands on; "": none."""
-        ladder = self.policy.ladders.get(case.ladder)
-        return "" if ladder is None else name_of(ladder, case.footing)
+        return case.steps[case.footing.rank - 1].name if 0 < case.footing.rank <= len(case.steps) else ""
 
     def findings(self, name: str, purposes: frozenset[Purpose]) -> tuple[Finding, ...]:
         """What a window looks like; () where judging fails."""

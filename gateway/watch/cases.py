@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from gateway.policy.model import Ladder, Step
 from gateway.policy.watched import KEY_MARK
 from gateway.values import Finding, Rung
 from gateway.watch.ladder import GROUND, Footing
@@ -18,8 +19,8 @@ class Case:
     """One subject. A kilobyte, however much it sends: its window is in the archive."""
 
     __slots__ = (
-        *("subject", "organisation", "footing", "ladder", "score", "profile", "findings", "requests", "new", "last_us"),
-        *("judged_us", "cluster", "rung", "told_us", "told", "answers", "pardon"),
+        *("subject", "organisation", "footing", "ladder", "steps", "score", "profile", "findings", "requests", "new"),
+        *("last_us", "judged_us", "cluster", "rung", "told_us", "told", "answers", "pardon"),
     )
 
     def __init__(self, subject: str, organisation: str) -> None:
@@ -28,6 +29,8 @@ class Case:
         self.footing: Footing = GROUND
         self.ladder = ""
         """The ladder that `footing` is of."""
+        self.steps: tuple[Step, ...] = ()
+        """Its steps as they were when `footing` was last looked at: a rank means nothing without them."""
         self.score = 0
         """Per mille: the highest of its findings that no purpose explains."""
         self.profile = ""
@@ -61,8 +64,8 @@ JUDGE_EVERY_US = 30_000_000
 class Group:
     """One cluster."""
 
-    __slots__ = ("id", "members", "reasons", "footings", "score", "profile", "findings", "requests", "new", "judged_us", "told",
-                 "told_us")  # fmt: skip
+    __slots__ = ("id", "members", "reasons", "footings", "steps", "score", "profile", "findings", "requests", "new",
+                 "judged_us", "told", "told_us")  # fmt: skip
 
     def __init__(self, cluster_id: str) -> None:
         self.id = cluster_id
@@ -71,6 +74,8 @@ class Group:
         """Why they are taken to be one, as sentences."""
         self.footings: dict[str, Footing] = {}
         """By ladder: members may have several."""
+        self.steps: dict[str, tuple[Step, ...]] = {}
+        """Of each ladder, as they were when its footing was last looked at."""
         self.score = 0
         self.profile = ""
         self.findings: tuple[Finding, ...] = ()
@@ -136,6 +141,14 @@ def dossier_of_group(group: Group, steps: dict[str, str], at_us: int) -> bytes:
             "at_us": at_us,
         }
     )
+
+
+def footing_on(ladder: Ladder | None, said: Any, step: Any) -> Footing:
+    """A footing as a dossier holds it, on the ladder as it is now: the ground where the step it named is no step any more."""
+    footing = footing_from(said)
+    if not footing.rank or ladder is None:
+        return footing._replace(rank=0)
+    return footing._replace(rank=next((rank for rank, each in enumerate(ladder.steps, 1) if each.name == step), 0))
 
 
 def footing_from(fields: Any) -> Footing:

@@ -12,8 +12,8 @@ from gateway.policy.model import Ladder
 from gateway.store.watch import Placement
 from gateway.values import Reason, Sighting
 from gateway.watch.book import Book, name_of, worst
-from gateway.watch.cases import CLUSTER, Case, Group, dossier_of_group, footing_from, is_due
-from gateway.watch.ladder import GROUND, pardon, step
+from gateway.watch.cases import CLUSTER, Case, Group, dossier_of_group, footing_on, is_due
+from gateway.watch.ladder import GROUND, moved, pardon, step
 from gateway.watch.seen import Seen
 
 log = structlog.get_logger()
@@ -66,11 +66,16 @@ class Groups:
         self._linked_us = 0
 
     def recall(self, name: str, said: Mapping[str, Any]) -> None:
-        """A cluster as its dossier says."""
-        group = self._groups[name] = Group(name.removeprefix(CLUSTER))
-        group.members = frozenset(said.get("members", ()))
-        group.footings = {ladder: footing_from(fields) for ladder, fields in said.get("footings", {}).items()}
-        group.score, group.profile = said.get("score", 0), said.get("profile", "")
+        """A cluster as its dossier says. Raises LookupError, TypeError, ValueError, AttributeError for what is no dossier."""
+        group = Group(name.removeprefix(CLUSTER))
+        group.members = frozenset(said["members"])
+        ladders = self._book.policy.ladders
+        for name, fields in said["footings"].items():
+            if name in ladders:
+                group.footings[name] = footing_on(ladders[name], fields, said["steps"].get(name))
+                group.steps[name] = ladders[name].steps
+        group.score, group.profile = int(said["score"]), str(said.get("profile", ""))
+        self._groups[name] = group
 
     def add(self, case: Case, one: Seen) -> None:
         """A request of a member is one of its cluster."""
@@ -164,15 +169,21 @@ class Groups:
         for name in group.footings.keys() | ladders.keys():
             ladder = ladders.get(name) or book.policy.ladders.get(name)
             before = group.footings.get(name, GROUND)
+            stood = group.steps.get(name, ())
+            was = stood[before.rank - 1].name if 0 < before.rank <= len(stood) else ""
             if ladder is None:
                 group.footings.pop(name, None)
+                group.steps.pop(name, None)
                 continue
+            if stood is not ladder.steps:
+                before = moved(before, stood, ladder, now_us=now_us)
+                group.steps[name] = ladder.steps
             after = group.footings[name] = step(
                 before, ladder,
                 score_milli=0 if is_calm else group.score, requests=group.requests, now_us=now_us, chance=book.chance(),
             )  # fmt: skip
-            if after.rank != before.rank:
-                was, now = name_of(ladder, before), name_of(ladder, after)
+            now = name_of(ladder, after)
+            if now != was:
                 book.decided("step", group, now_us, ladder=ladder, before=was, after=now)
                 group.told = ()
                 book.live.update(group.members & book.cases.keys())

@@ -9,15 +9,19 @@ What holds, whatever the scores do:
 4. with fewer than `requests_min` requests, and while excused, nobody climbs;
 5. a pardon is at once, from any step.
 
+6. a change of policy takes nobody up: whoever stood on a step stands on the step of that name, or on the highest below it that
+   is left.
+
 A ladder in shadow goes up and down like any other: what is done about a step is no business of this module.
 Time that runs backward (another machine's clock) counts as none passed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from gateway.policy.model import Ladder
+from gateway.policy.model import Ladder, Step
 
 _US = 1_000_000
 
@@ -85,6 +89,20 @@ def _downward(footing: Footing, ladder: Ladder, score_milli: int, now_us: int) -
     if now_us - footing.calm_us < ladder.calm_after_s * _US:
         return footing
     return footing._replace(rank=footing.rank - 1, since_us=now_us, calm_us=now_us)
+
+
+def moved(footing: Footing, before: Sequence[Step], ladder: Ladder, *, now_us: int, score_milli: int = 1_000) -> Footing:
+    """The same footing once its ladder's steps are others than `before`. `score_milli`: stand no higher than that reaches."""
+    stood = [step.name for step in before[: footing.rank]]
+    rank = max([rank for rank, step in enumerate(ladder.steps, 1) if step.name in stood[-1:]], default=0)
+    if not rank:
+        rank = max([rank for rank, step in enumerate(ladder.steps, 1) if step.name in stood], default=0)
+    while rank and ladder.steps[rank - 1].score_milli > score_milli:
+        rank -= 1
+    is_same = bool(rank and stood) and ladder.steps[rank - 1].name == stood[-1]
+    if is_same or rank == footing.rank == 0:
+        return footing._replace(rank=rank)
+    return footing._replace(rank=rank, since_us=max(now_us, footing.at_us), due_us=0, calm_us=0)
 
 
 def pardon(footing: Footing, now_us: int, *, until_us: int = 0) -> Footing:

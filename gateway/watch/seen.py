@@ -7,7 +7,7 @@ A reader takes what it knows and leaves the rest, so that gateways of two versio
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_type_hints
 
 import orjson
 
@@ -46,6 +46,7 @@ class Seen(NamedTuple):
 
 
 _PLAIN = Seen._fields.index("sighting")
+_TYPES = list(get_type_hints(Seen).values())[:_PLAIN]
 _SIGHTING = len(Sighting._fields)
 _LEAST = len(Sighting._fields) - len(Sighting._field_defaults)
 
@@ -72,7 +73,7 @@ def _seen(row: Any) -> Seen | None:
     try:
         version, *plain = row[: _PLAIN + 1]
         sighting = row[_PLAIN + 1][:_SIGHTING]
-        if version != FORMAT or len(plain) != _PLAIN or len(sighting) < _LEAST:
+        if version != FORMAT or list(map(type, plain)) != _TYPES or len(sighting) < _LEAST:
             return None
         sighting += list(Sighting._field_defaults.values())[len(sighting) - _LEAST :]
         fields: list[Any] = [tuple(value) if type(value) is list else value for value in sighting]

@@ -8,7 +8,9 @@ store itself. It then begins again as one that waits; what it had read since its
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from secrets import SystemRandom, token_hex
 
 import orjson
@@ -35,6 +37,7 @@ CHECKPOINT_EVERY_S = 10.0
 LINKS_EVERY_S = 600.0
 """What links tenants is kept this often: after a crash, so much of it is missing, and comes again with the traffic."""
 TIDY_EVERY_S = 3_600.0
+ARCHIVE_PAUSE_S = 5.0
 DOSSIER_KEPT_US = 30 * 86_400_000_000
 
 Make = Callable[[Policy, Archive], Analyst]
@@ -84,6 +87,10 @@ class Service:
             try:
                 is_idle = await self.turn()
                 self._is_failing = False
+            except sqlite3.Error as error:  # a full disk, or a process that was stopped and still has it
+                self._stand_down(f"its archive cannot be used: {error}")
+                await asyncio.sleep(ARCHIVE_PAUSE_S)
+                is_idle = True
             except (StoreFault, SettingsError) as fault:
                 if not self._is_failing:
                     self._is_failing = True
@@ -136,7 +143,8 @@ class Service:
     def _stand_down(self, reason: str) -> None:
         self._leased_s = 0.0
         if self._archive is not None:
-            self._archive.close()
+            with suppress(sqlite3.Error):
+                self._archive.close()
         if self._analyst is not None:
             self._analyst.close()
             log.warning("analyst_idle", reason=reason)
@@ -158,7 +166,8 @@ class Service:
         if analyst is None:
             return
         now_us = self._now_us()
-        for name, pardon in (await self._store.pardons()).items():
+        pardons = await self._store.pardons()
+        for name, pardon in pardons.items():
             analyst.pardon(name, pardon, now_us)
         version = await self._store.facts_version()
         if version != self._facts_version:
@@ -169,6 +178,8 @@ class Service:
         if is_read:
             analyst.silent(now_us)
         self._placements += analyst.tick(now_us)
+        if pardons:
+            await self.checkpoint()  # once a pardon has been answered, what it forgot must not come back after a crash
         if await self._store.place(self._id, self._placements):
             self._placements = []  # and where that is not known, they are written again
         else:
@@ -190,10 +201,10 @@ class Service:
                 stale.append(Placement(name, b"-"))
         for name, data in (await self._store.dossiers()).items():
             try:
-                said = orjson.loads(data)
-            except orjson.JSONDecodeError:
-                said = {}
-            is_old = now_us - said.get("at_us", 0) > DOSSIER_KEPT_US
+                said = dict(orjson.loads(data))
+                is_old = now_us - int(said.get("at_us", 0)) > DOSSIER_KEPT_US
+            except (TypeError, ValueError):
+                said, is_old = {}, True
             if is_old and not name.startswith(CLUSTER) and footing_from(said.get("footing")).is_blank:
                 stale.append(Placement(name, b"", b"-"))
         await self._store.place(self._id, stale)

@@ -402,3 +402,97 @@ def test_poisoning(desk: Desk) -> None:
 def test_sighting_fields_are_all_written() -> None:
     """A field that is added to a sighting has a default: older gateways do not send it."""
     assert Sighting._fields[: len(Sighting._fields) - len(Sighting._field_defaults)][-1] == "phrases"
+
+
+@pytest.mark.parametrize(
+    ("cut", "after"),
+    [
+        ("      - {name: notice, score: 50%}\n", "tighten"),  # a rank alone would make the second of two steps of it: refused
+        ("      - {name: tighten, score: 60%, budgets: 50%}\n", "notice"),
+    ],
+)
+def test_a_ladder_that_loses_a_step_takes_nobody_up(tmp_path: Path, policy: Policy, cut: str, after: str) -> None:
+    """Who stood on the second step stands on the step of that name, or on the one below it that is left, and climbs on
+    in its own time; so after a restart, too, and so does a cluster."""
+    links = Told()
+    desk = Desk(tmp_path, policy, links)
+    links.found = (Found("c1", ("worse", "good")),)
+    desk.send("worse", generator, 40)
+    desk.send("bad", generator, 40)
+    while desk.step_of("bad") != "tighten":
+        desk.tick(1)
+    dossiers, rungs = dict(desk.dossiers), dict(desk.written)
+    assert orjson.loads(dossiers[f"{CLUSTER}c1"])["steps"] == {"fast": "tighten"}
+    changed = policy_of(tmp_path / "policy", POLICY.replace(cut, ""))
+    desk.analyst.adopt(changed)
+    desk.tick(1)
+    assert desk.step_of("bad") == after
+    assert desk.rungs["worse"].cluster_step == after
+    desk.archive.close()
+
+    later = Desk(tmp_path, changed)
+    later.analyst.recall(dossiers, rungs)
+    later.now_us = desk.now_us
+    later.tick(1)
+    assert later.step_of("bad") in (after, "")
+    assert later.rungs.get("worse", desk.rungs["worse"]).cluster_step in (after, "")
+    later.archive.close()
+
+
+def test_another_ladder_is_to_be_earned(tmp_path: Path, policy: Policy) -> None:
+    """A tenant that is put on another ladder stands no higher there than its score reaches."""
+    desk = Desk(tmp_path, policy)
+    desk.send("bad", generator, 40)
+    desk.walk(60)
+    assert desk.step_of("bad") == "refuse"
+    other = "  strict:\n    mode: enforce\n    steps: [{name: notice, score: 50%}, {name: refuse, score: 100%, refuse: true}]\n"
+    text = POLICY.replace("watch: {ladder: fast}", "watch: {ladder: strict}").replace("ladders: ", f"ladders:\n{other}", 1)
+    desk.analyst.adopt(policy_of(tmp_path / "policy", text))
+    desk.tick(1)
+    assert (desk.rungs["bad"].ladder, desk.step_of("bad")) == ("strict", "notice")
+    desk.archive.close()
+
+
+def test_a_pardon_forgives_what_has_not_been_read(desk: Desk, tmp_path: Path, policy: Policy) -> None:
+    """What was sent before the operator's word, and is read after it (a backlog), does not count; nor is a pardon lost when
+    its ladder is gone for a while."""
+    word_us = desk.now_us + 100 * US
+    pardon = orjson.dumps({"at_us": word_us, "until_us": word_us + 3_600 * US, "by": "ann", "reason": "a class"})
+    desk.analyst.pardon("bad", pardon, word_us + 50 * US)
+    desk.send("bad", generator, 100)
+    assert desk.archive.window("bad").requests == 0
+    desk.send("bad", generator, 40)
+    assert desk.archive.window("bad").requests == 40
+    desk.tick()
+    desk.analyst.adopt(policy_of(tmp_path / "policy", POLICY.replace("watch: {ladder: fast}", "watch: {ladder: none}")))
+    desk.walk(5)
+    desk.analyst.adopt(policy)
+    desk.walk(60)
+    assert desk.step_of("bad") == ""
+
+
+@pytest.mark.parametrize("strange", [None, True, -1, 2**63, 1e308, "x", [], ["a"], {"a": 1}])
+def test_nothing_that_stands_in_the_stream_stops_the_analyst(desk: Desk, strange: Any) -> None:
+    """One entry that could not be taken would be met again after every start. Whatever stands in any field is taken or left."""
+    (row,) = orjson.loads(written.encode([desk.eye.seen("bad", generator(1), desk.now_us)]))
+    rows = [[*row[:index], strange, *row[index + 1 :]] for index in range(len(row))]
+    for index in range(len(row[-2])):
+        rows.append([*row[:-2], [*row[-2][:index], strange, *row[-2][index + 1 :]], row[-1]])
+    for number, each in enumerate(rows):
+        desk.analyst.take(f"{number}-1", Batch("strange", number, 1, orjson.dumps([each])), desk.now_us)
+    desk.send("worse", generator, 40)
+    desk.walk(60)
+    assert desk.step_of("worse") == "refuse"
+    desk.analyst.checkpoint("9-9")
+
+
+@pytest.mark.parametrize(
+    "strange", [b"[]", b"5", b"null", b"{", b'{"score": "x", "pardon": 5}', b'{"score": 1, "footing": [9]}']
+)
+def test_dossiers_and_pardons_of_nonsense_stop_nothing(desk: Desk, strange: bytes) -> None:
+    """They are the store's, and who has damaged them has damaged those subjects alone."""
+    desk.analyst.recall({"bad": strange, f"{CLUSTER}c": strange}, {"bad": b"[1]"})
+    desk.analyst.pardon("good", strange, desk.now_us)
+    desk.send("worse", generator, 40)
+    desk.walk(60)
+    assert desk.step_of("worse") == "refuse"
