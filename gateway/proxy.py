@@ -33,7 +33,7 @@ from gateway.exchange import Way, exchange
 from gateway.house import House
 from gateway.phases import admit
 from gateway.phases.classify import classify, marks, obeyed, refuse, standing
-from gateway.phases.curb import FILED, FILES, notes
+from gateway.phases.curb import FILED, FILES, as_usual, notes
 from gateway.phases.identify import identify
 from gateway.phases.read import read
 from gateway.phases.record import Asked, Entry, Timings, record
@@ -41,9 +41,9 @@ from gateway.phases.sample import sample
 from gateway.phases.shape import shape, shape_form
 from gateway.sighted import seen_of
 from gateway.snapshot import Snapshot
-from gateway.values import Caller
+from gateway.values import Ask, Caller
 from gateway.wires import FAMILIES, WIRES
-from gateway.wires.base import Family
+from gateway.wires.base import Family, Wire
 
 log = structlog.get_logger()
 
@@ -138,6 +138,7 @@ async def _serve(
             refuse(verdict)
     if filed is not None:
         files.check_current(filed, caller, policy, house, verdict)
+    asked = ask
     check = partial(listing.check_owned, caller=caller, house=house) if listing.may_refer(ask) else None
     ask, known, held, dropped, downgraded_to = await enter(
         house.door, ask, wire, endpoint.name, caller, policy, entry.id, check=check, verdict=verdict
@@ -149,9 +150,20 @@ async def _serve(
         raise admit.refused(held.hold, caller, ask, known)
     route = house.fleet.route(known.upstream or "")
     outgoing = shape(request, ask, wire, endpoint, route.credentials[family.name], limit=held.limit, mark=known.mark)
-    told = notes(held.limit, dropped, downgraded_to) + marks(verdict)
+    told = _told(entry, asked, wire, endpoint, caller, policy, house)
     way = Way(request, caller, ask, known, wire, family, house, entry, held.limit, told)
     return await exchange(outgoing, route.pool, way)
+
+
+def _told(
+    entry: Entry, asked: Ask, wire: Wire, endpoint: Endpoint, caller: Caller, policy: Snapshot, house: House
+) -> list[tuple[str, str]]:
+    """What was changed in a request, as headers; where a step is not to be told, neither is what it took."""
+    limit, dropped, verdict = entry.limit, entry.dropped, obeyed(entry.verdict)
+    if verdict is not None and not verdict.is_marked:
+        known = policy.admission(caller, asked.model, endpoint.name, house.store_now_us()).effective
+        limit, dropped = as_usual(asked, wire, known.output, known.rule.max_output_tokens, limit=limit, dropped=dropped)
+    return notes(limit, dropped, entry.downgraded_to) + marks(verdict)
 
 
 async def _serve_form(
@@ -165,6 +177,7 @@ async def _serve_form(
         verdict = obeyed(entry.verdict)
         if ask.wire == FILES:
             ask = entry.ask = await files.sift(ask, upload, caller, policy, house, verdict)
+        asked = ask
         entry.timings.mark("read")
         ask, known, held, dropped, downgraded_to = await enter(
             house.door, ask, wire, endpoint.name, caller, policy, entry.id, verdict=verdict
@@ -177,7 +190,7 @@ async def _serve_form(
         route = house.fleet.route(known.upstream or "")
         upload.write(ask)
         outgoing = shape_form(request, endpoint, route.credentials[family.name], upload.boundary)
-        told = notes(held.limit, dropped, downgraded_to)
+        told = _told(entry, asked, wire, endpoint, caller, policy, house)
         way = Way(request, caller, ask, known, wire, family, house, entry, held.limit, told, upload)
         return await exchange(outgoing, route.pool, way)
     finally:

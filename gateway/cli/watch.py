@@ -98,7 +98,11 @@ def add_parser(subparsers: Any) -> None:
 def run_list(args: argparse.Namespace) -> int:
     """Print who is suspicious; 0."""
     settings = flags.load(args)
-    found, _ = _with_store(settings, lambda store: store.dossiers())
+
+    async def ask(store: WatchStore) -> tuple[dict[str, bytes], dict[str, bytes], str]:
+        return await store.dossiers(), await store.pardons(), await store.holder()
+
+    (found, pardons, holder), _ = _with_store(settings, ask)
     rows = [row for row in map(_read, found.values()) if row]
     if args.review:
         rows = [row for row in rows if row.get("review")]
@@ -113,6 +117,8 @@ def run_list(args: argparse.Namespace) -> int:
     else:
         head = ("subject", "score", "looks like", "requests", "step", "mode", "since", "cluster")
         print_table([head, *map(row_of, rows)])
+    if not args.json:
+        _warn(holder, [row["subject"] for row in rows if row["subject"] in pardons])
     return 0
 
 
@@ -120,13 +126,18 @@ def run_show(args: argparse.Namespace) -> int:
     """Print one subject; 0, or 1 where nothing is known of it."""
     settings = flags.load(args)
     name = args.subject
-    data, now_us = _with_store(settings, lambda store: store.dossier(name))
+
+    async def ask(store: WatchStore) -> tuple[bytes | None, dict[str, bytes], str]:
+        return await store.dossier(name), await store.pardons(), await store.holder()
+
+    (data, pardons, holder), now_us = _with_store(settings, ask)
     row = None if data is None else _read(data)
     if row is None:
         policy = load_dir(settings.policies)
         if not name.startswith(CLUSTER):
             _known(policy, name, now_us)
         print(f"{printable(name)}: nothing has been judged yet (five requests are needed, and an analyst that runs)")
+        _warn(holder, [])
         return 1
     if args.json:
         json.dump(row, sys.stdout, indent=2)
@@ -134,7 +145,16 @@ def run_show(args: argparse.Namespace) -> int:
         return 0
     for line in shown(row, load_dir(settings.policies), now_us):
         print(line)
+    _warn(holder, [name] if name in pardons else [])
     return 0
+
+
+def _warn(holder: str, pardoned: list[str]) -> None:
+    """What makes the rest of what was printed old, on standard error."""
+    for name in pardoned:
+        print(f"{name} has been pardoned since: gateways obey, and the analyst has not read it yet", file=sys.stderr)
+    if not holder:
+        print("no analyst is active on this store: nothing is judged, and steps lapse within an hour", file=sys.stderr)
 
 
 def run_pardon(args: argparse.Namespace) -> int:

@@ -49,6 +49,8 @@ def shown(row: dict[str, Any], policy: Policy, now_us: int) -> list[str]:
         lines.append(f"looks like {profile}: {format_percent(score)} over {requests} requests{explained}")
         for code, value, usual, unit in reasons:
             lines.append(f"  {REASONS.get(code, code)}: {_amount(value, unit)} (usual: {_amount(usual, unit)})")
+    if steps_of(row):
+        lines.append(f"to undo it: gauger watch pardon {row['subject']} --reason TEXT")
     return lines
 
 

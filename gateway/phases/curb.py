@@ -86,6 +86,14 @@ def at_model(ask: Ask, model: str) -> Ask:
     return ask._replace(model=model, body={**ask.body, "model": model})
 
 
+def as_usual(
+    asked: Ask, wire: Wire, output: Output, model_tokens_max: int, *, limit: int | None, dropped: tuple[str, ...]
+) -> tuple[int | None, tuple[str, ...]]:
+    """Of a limit and of fields that were taken out, what `output` alone would have come to: the rest is not to be told."""
+    usual = curb(asked, wire, output, model_tokens_max)
+    return limit if limit == usual.limit else None, tuple([name for name in dropped if name in usual.dropped])
+
+
 def notes(limit: int | None, dropped: tuple[str, ...], downgraded_to: str) -> list[tuple[str, str]]:
     """What was changed in the request, as headers of its answer."""
     headers = []

@@ -32,7 +32,7 @@ TENANT = '{{organisation: {organisation}, plan: p, keys: [{{id: {name}-1, hash: 
 PROBLEM = "https://iana.org/assignments/http-problem-types#abnormal-usage-detected"
 
 
-def policy(mode: str, *, cluster: str = "requests, limit: 10", plan: str = "") -> str:
+def policy(mode: str, *, cluster: str = "requests, limit: 10", plan: str = "", marked: str = "true") -> str:
     tenants = "".join(
         f"  {name}: {TENANT.format(organisation=where, name=name, hash=digest(SECRET.encode(), key(name)))}\n"
         for name, where in (("burst", "acme"), ("tokens", "other"), ("money", "acme"))
@@ -44,6 +44,7 @@ watch: {{ladder: fast}}
 ladders:
   fast:
     mode: {mode}
+    marked: {marked}
     climb_every: 1s
     delay: 1s
     jitter: 1s
@@ -282,3 +283,63 @@ def analyst_of(gateway: Gateway) -> int:
     children = Path(f"/proc/{gateway.process.pid}/task/{gateway.process.pid}/children").read_text().split()
     (pid,) = [int(child) for child in children if b"\0analyst\0" in Path(f"/proc/{child}/cmdline").read_bytes()]
     return pid
+
+
+def test_a_ladder_that_is_not_marked_leaves_no_mark(fresh: Callable[..., Gateway]) -> None:
+    """A step that strips and clamps says nothing of it, in answers, streams and forms; marked, it does in all of them."""
+    form = b'--x\r\nContent-Disposition: form-data; name="model"\r\n\r\ndemo-small\r\n'
+    form += b'--x\r\nContent-Disposition: form-data; name="image[]"; filename="a.png"\r\n\r\nx\r\n'
+    form += b'--x\r\nContent-Disposition: form-data; name="prompt"\r\n\r\na house\r\n--x--\r\n'
+    for marked in ("true", "false"):
+        with policies_of(policy("enforce", marked=marked, plan='    endpoints: ["*"]\n')) as path:
+            gateway = fresh(policies=Path(path))
+            place(gateway.data, Rung("burst", "fast", "strip", 0, FAR_US))
+            body = {**honest(1), "model": "demo-small?tokens=40", "max_tokens": 40, "logprobs": True}
+
+            def shortened(gateway: Gateway = gateway, body: dict[str, Any] = body) -> bool:
+                return bool(one(gateway.url, "burst", body)[2]["usage"]["completion_tokens"] == 5)
+
+            eventually(shortened)
+            told = [headers_of(gateway, json.dumps({**body, "stream": stream}).encode()) for stream in (False, True)]
+            told.append(headers_of(gateway, form, "images/edits", "multipart/form-data; boundary=x"))
+            names = [{name for name in headers if name in MARKS} for headers in told]
+            assert names == ([MARKS, MARKS, {"x-gauger-watch"}] if marked == "true" else [set(), set(), set()])
+
+
+MARKS = {"x-gauger-watch", "x-gauger-dropped", "x-gauger-max-tokens"}
+
+
+def headers_of(
+    gateway: Gateway, data: bytes, path: str = "chat/completions", content_type: str = "application/json"
+) -> dict[str, str]:
+    request = urllib.request.Request(
+        f"{gateway.url}/v1/{path}",
+        data=data,
+        headers={"Authorization": f"Bearer {key('burst')}", "Content-Type": content_type},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return {name.lower(): value for name, value in answer.headers.items()}
+    except urllib.error.HTTPError as error:
+        raise AssertionError(error.read()) from error
+
+
+def test_the_operator_is_told_what_is_old(fresh: Callable[..., Gateway]) -> None:
+    """Without an analyst a pardon holds at once; what is printed says that nobody judges, and that it is still to be read."""
+    with policies_of(policy("enforce")) as path:
+        gateway = fresh("--analyst", "inside", policies=Path(path))
+        seen: dict[str, dict[str, str]] = {}
+        attack(gateway, seen, lambda: "refuse" in seen)
+        eventually(lambda: "to undo it: gauger watch pardon burst --reason" in watch(gateway, "show", "burst").stdout, 30)
+        assert watch(gateway, "show", "burst").stderr == ""
+        pid = analyst_of(gateway)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            assert watch(gateway, "pardon", "burst", "--reason", "called").returncode == 0
+            eventually(lambda: one(gateway.url, "burst", generator(2_000))[0] == 200)
+            assert "burst has been pardoned since" in watch(gateway, "show", "burst").stderr
+            eventually(lambda: "no analyst is active" in watch(gateway, "list").stderr, 30)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        eventually(lambda: watch(gateway, "list").stderr == "", 30)
+        assert one(gateway.url, "burst", generator(2_001))[0] == 200
