@@ -110,6 +110,8 @@ class Watcher:
                 self._note_works()
             except StoreFault as fault:
                 self._note_fault(fault)
+            except Exception as error:  # a bug of ours: whoever stands on a step would be let go, and nobody would be seen
+                self._note_fault(error)
             try:
                 async with asyncio.timeout(FLUSH_EVERY_S):
                     await self._full.wait()
@@ -126,7 +128,7 @@ class Watcher:
         self._full.clear()
         while self._buffer:
             batch = self._buffer[:BATCH_MAX]
-            await self._store.append(Batch(self.run_id, self._next, len(batch), seen.encode(batch)))
+            await self._store.append(Batch(self.run_id, self._next, len(batch), _encoded(batch)))
             del self._buffer[: len(batch)]
             self._next += len(batch)
             self._told_s = asyncio.get_running_loop().time()
@@ -166,13 +168,23 @@ class Watcher:
         except StoreFault as fault:
             log.warning("sightings_untold", side="store", count=len(self._buffer) + self._dropped, reason=str(fault))
 
-    def _note_fault(self, fault: StoreFault) -> None:
+    def _note_fault(self, fault: Exception) -> None:
         if not self._is_failing:
             self._is_failing = True
-            log.warning("watch_failed", side="store", reason=str(fault))
+            is_stores = isinstance(fault, StoreFault)
+            reason = str(fault) if is_stores else type(fault).__name__
+            log.warning("watch_failed", side="store" if is_stores else "gateway", reason=reason)
 
     def _note_works(self) -> None:
         self._is_failing = False
+
+
+def _encoded(batch: list[Seen]) -> bytes:
+    """What cannot be written (an upstream told of more tokens than 64 bits hold) is left out, and its numbers stay."""
+    try:
+        return seen.encode(batch)
+    except (TypeError, ValueError):
+        return b"[]"
 
 
 def write_rung(rung: Rung) -> bytes:

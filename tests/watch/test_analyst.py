@@ -430,7 +430,7 @@ def test_a_ladder_that_loses_a_step_takes_nobody_up(tmp_path: Path, policy: Poli
     assert desk.rungs["worse"].cluster_step == after
     desk.archive.close()
 
-    later = Desk(tmp_path, changed)
+    later = Desk(tmp_path, changed, links)
     later.analyst.recall(dossiers, rungs)
     later.now_us = desk.now_us
     later.tick(1)
