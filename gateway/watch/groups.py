@@ -70,10 +70,10 @@ class Groups:
         group = Group(name.removeprefix(CLUSTER))
         group.members = frozenset(said["members"])
         ladders = self._book.policy.ladders
-        for name, fields in said["footings"].items():
-            if name in ladders:
-                group.footings[name] = footing_on(ladders[name], fields, said["steps"].get(name))
-                group.steps[name] = ladders[name].steps
+        for each, fields in said["footings"].items():
+            if each in ladders:
+                group.footings[each] = footing_on(ladders[each], fields, said["steps"].get(each))
+                group.steps[each] = ladders[each].steps
         group.score, group.profile = int(said["score"]), str(said.get("profile", ""))
         self._groups[name] = group
 
