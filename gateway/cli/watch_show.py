@@ -93,7 +93,7 @@ def _does(step: Step, ladder: Ladder) -> str:
         words.append(f"its own limits are {format_percent(step.budgets_milli)} of what they were")
     said = [name for name in step.output.places if name in step.output.__slots__ or name == "temperature"]
     if said:
-        words.append(f"output: {', '.join(sorted(said))}")
+        words.append(f"output: {', '.join(_word(name, step) for name in sorted(said))}")
     if step.review:
         words.append("waits for somebody to look at it")
     if step.refuse:
@@ -101,6 +101,14 @@ def _does(step: Step, ladder: Ladder) -> str:
     if ladder.cluster_budgets and step.name == (ladder.cluster_from or ladder.steps[0].name):
         words.append("a cluster on it spends " + ", ".join(budget.name for budget in ladder.cluster_budgets) + " together")
     return "; ".join(words) or "on record, and told in answers" * ladder.marked or "on record"
+
+
+def _word(name: str, step: Step) -> str:
+    """A word of `output`, with its value where that is short to say."""
+    value = getattr(step.output, name, None)
+    if isinstance(value, tuple) and value and all(isinstance(each, str) for each in value):
+        return f"{name} {' '.join(value)}"
+    return f"{name} {value}" if isinstance(value, (int, str)) else name
 
 
 def _time(at_us: int) -> str:

@@ -108,6 +108,7 @@ def test_an_attack_climbs_and_a_pardon_lets_it_go(fresh: Callable[..., Gateway])
 
         shown = watch(gateway, "show", "burst").stdout
         assert "on ladder fast: step refuse since" in shown
+        assert "strip: output: drop logprobs, max_tokens 5" in shown
         assert "looks like generator" in shown
         assert "asks the model to invent tasks, instructions, questions or problems: 100%" in shown
         assert watch(gateway, "list").stdout.splitlines()[1].split()[0] == "burst"
