@@ -27,8 +27,7 @@ ACCOUNT_REQUESTS = 26
 HONEST_REQUESTS = 200
 """Of an honest tenant's day that are looked at: its first ones."""
 LOOK_EVERY_S = 1800
-LINKED_SHARE = 0.8
-"""A campaign is linked when one cluster has so many of its accounts."""
+LINKED_SHARE = 0.8  # a campaign is linked when one cluster has so many of its accounts
 MIMICS = 3
 TEMPLATE_CHARACTERS = 16
 TEMPLATE_SAMPLE = 20

@@ -23,6 +23,7 @@ from gateway.endpoints import Endpoint
 from gateway.errors import Refusal, UpstreamFault
 from gateway.house import House
 from gateway.phases import admit
+from gateway.phases.classify import obeyed
 from gateway.phases.record import Entry
 from gateway.realtime.rules import check_output
 from gateway.realtime.session import CLOSE_S, Session
@@ -65,7 +66,7 @@ async def serve(
     """A session, from its handshake to its end. Raises Refusal, UpstreamFault and StoreFault, but only before the upgrade."""
     client = _handshake(request)
     model = _model(endpoint.query)
-    known = admit.admission(caller, model, endpoint.name, policy, house.store_now_us())
+    known = admit.admission(caller, model, endpoint.name, policy, house.store_now_us(), obeyed(entry.verdict))
     check_output(known.effective.output)
     entry.ask = ask = _ask(model, request.headers)
     held = await admit.hold(house.holds, house.waiting, caller, ask, None, entry.id, known, house.estimator, house.store_now_us)

@@ -99,6 +99,8 @@ class Session:
         assert hold is not None  # noqa: S101
         hold.charged = self._responses.usage_beside
         hold.outcome = Outcome(end.ended, 101, hold.charged, 0, 0, cut=end.cut)
+        if hold.beside is not None:
+            hold.beside.close(self._responses.amounts_beside(hold.beside))
         hold.close(self._responses.amounts_beside(hold))
 
     async def _part(self, end: End, ways: list[asyncio.Task[End]]) -> None:

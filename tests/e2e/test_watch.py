@@ -16,7 +16,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import pytest
 import redis
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 from gateway.policy.keys import digest
 from gateway.store.embedded import ensure_running
@@ -239,6 +242,33 @@ def test_whoever_is_refused_is_refused_everywhere(fresh: Callable[..., Gateway])
         ):
             assert ask(path_, data, content_type)[:2] == (403, PROBLEM)
         assert ask("/v1/models", None)[0] == 200
+
+
+def test_a_step_reaches_a_session_that_is_open(fresh: Callable[..., Gateway]) -> None:
+    """Sessions were a way round every step but a refusal, and round that once they were open: the next response obeys now."""
+    with policies_of(policy("enforce", plan='    endpoints: ["*"]\n')) as path:
+        gateway = fresh(policies=Path(path))
+        create = json.dumps({"type": "response.create", "response": {"output_modalities": ["text"]}})
+        with connect(
+            f"ws://{gateway.url.removeprefix('http://')}/v1/realtime?model=demo-small%3Ftokens%3D40",
+            additional_headers={"Authorization": f"Bearer {key('burst')}"},
+        ) as session:
+
+            def tokens() -> int:
+                session.send(create)
+                while (event := json.loads(session.recv(timeout=20)))["type"] not in ("response.done", "error"):
+                    pass
+                return -1 if event["type"] == "error" else int(event["response"]["usage"]["output_tokens"])
+
+            assert tokens() == 40
+            place(gateway.data, Rung("burst", "fast", "strip", 0, FAR_US))
+            eventually(lambda: tokens() == 5)
+            place(gateway.data, Rung("burst", "fast", "refuse", 0, FAR_US))
+            eventually(lambda: tokens() == -1)
+            with pytest.raises(ConnectionClosed):
+                session.recv(timeout=20)
+            assert session.close_code == 1008
+        eventually(lambda: gateway.usage("burst")["many"]["held"] == 0)
 
 
 def test_a_stream_runs_as_far_as_its_cluster_holds(fresh: Callable[..., Gateway]) -> None:
