@@ -222,8 +222,16 @@ _SETTINGS = (
 _CONTENT = frozenset(("messages", "input", "prompt", "system", "instructions", "tools", "user", "metadata"))
 
 
+def _setting(value: object) -> str:
+    """A setting's value, as far as it tells programs apart: a list or a mapping may be as large as a body."""
+    if type(value) is list or type(value) is dict:
+        first = next(iter(value), "")
+        return f"{type(value).__name__}{len(value)}{first[:48] if type(first) is str else type(first).__name__}"
+    return str(value)[:64]
+
+
 def _habit_text(body: dict[str, Any]) -> bytes:
     """Which fields a body has, and the values of its settings: the same for all requests of one program."""
-    settings = [f"{name}={str(body[name])[:64]}" for name in _SETTINGS if name in body]
+    settings = [f"{name}={_setting(body[name])}" for name in _SETTINGS if name in body]
     names = sorted([name[:32] for name in body if name not in _CONTENT])[:32]
     return f"{settings}{names}{'tools' in body}".encode("utf-8", "replace")

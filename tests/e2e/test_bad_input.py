@@ -101,7 +101,7 @@ def test_messages_want_max_tokens(gateway: Gateway) -> None:
             "/v1//chat/completions",
             "/V1/chat/completions",
         ),
-        *("/v1/%2e%2e/v1/chat/completions", "/v1/chat/../chat/completions", "/v1/chat%2fcompletions", "/v1/batches"),
+        *("/v1/%2e%2e/v1/chat/completions", "/v1/chat/../chat/completions", "/v1/chat%2fcompletions", "/v1/assistants"),
         *("http://127.0.0.1/v1/chat/completions", "http://evil.example/v1/messages", "/v1/chat/completions;x", "/v1/models/.."),
     ],
 )

@@ -243,7 +243,8 @@ def test_usage_of_whole_messages():
     usage = {"input_tokens": 10, "cache_read_input_tokens": 200, "cache_creation_input_tokens": 30, "output_tokens": 4}
     answer = {"type": "message", "usage": usage}
     assert WIRES[MESSAGES].usage(json.dumps(answer).encode()) == Usage(240, 200, 30, 4, is_complete=True)
-    for wire in [wire for name, wire in WIRES.items() if name not in COUNTS]:
+    no_model = ("openai.files",)  # an upload that no model reads takes no tokens, whatever is answered
+    for wire in [wire for name, wire in WIRES.items() if name not in (*COUNTS, *no_model)]:
         for odd in (b"", b"[]", b"nonsense", b'{"usage":null}', b"[" * 100_000):
             assert wire.usage(odd) is None
 
