@@ -9,10 +9,10 @@ from typing import Any
 from gateway.background import Tasks
 from gateway.holds import Hold, Holds
 from gateway.store.local import LocalLedger
+from gateway.trial.clock import run_virtually
 from gateway.values import Line, Quote
 from gateway.waiting import ASK_AGAIN_S, Waiting
 from tests.budgets.make import budget
-from tests.virtual import run_virtually
 
 ONE_A_SECOND = Line(b"g1:{t}:b:o", b"f", "bucket", 1, 1, 1_000_000, True, 1, 1)
 ONE_AT_ONCE = Line(b"g1:{t}:b:o", b"c", "concurrency", 1, 0, 0, True, 1, 0)

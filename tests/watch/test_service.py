@@ -14,13 +14,13 @@ import structlog
 
 from gateway.policy.model import Policy
 from gateway.store.watch import Batch, Placement
+from gateway.trial.clock import run_virtually
 from gateway.watch import seen as written
 from gateway.watch.analyst import Analyst
 from gateway.watch.archive import Archive
 from gateway.watch.groups import NoLinks
 from gateway.watch.service import Service
 from gateway.watch.sinks import NoSink
-from tests.virtual import run_virtually
 from tests.watch.make import NOW_US, US, Eye, generator, policy_of
 
 POLICY = """

@@ -10,10 +10,10 @@ import structlog
 
 from gateway.errors import StoreFault
 from gateway.store.watch import Batch, Changes
+from gateway.trial.clock import run_virtually
 from gateway.watch.runs import Runs
 from gateway.watch.seen import decode
 from gateway.watch.watcher import BATCH_MAX, BUFFER_MAX, Watcher
-from tests.virtual import run_virtually
 from tests.watch.make import NOW_US, Eye, honest
 
 
