@@ -79,6 +79,11 @@ WORDS = {
     "model: must be a string": "a generation that names no model: nothing says what it may cost, or what its answers may be",
     "is not possible here: send the whole input to have it counted": "a kept answer that is to be counted",
     "not_found_error": "no rule names the path",
+    "No batch of yours has this id": "a batch that this tenant did not make",
+    "No such File object of yours": "a file that this tenant did not upload",
+    "files for other purposes are not taken": "an upload that is no file of requests",
+    "it names a second model": "a second model within a request",
+    "svg: must be a single field": "a second model within a request",
 }
 """Refusals that are meant and have no code of their own, by what they say."""
 OWNED = {

@@ -25,14 +25,14 @@ class OpenAIImageEdits(OpenAIImages):
     """Edits. `files`: names of the parts that are files."""
 
     name = "openai.image_edits"
-    files: frozenset[str] = frozenset(("image", "image[]", "mask"))
+    files: frozenset[str] = frozenset(("image", "image[]", "mask", "markup"))
     has_prompt = True
 
     def judge(self, body: dict[str, Any]) -> Judged:
         """Read what the gateway judges; what it does not name is the upstream's to judge. Raises BadField."""
         alone(body, *_JUDGED)
         model = fields.model(body)
-        given, masks = files(body, "image"), files(body, "mask")
+        given, masks = files(body, "image"), [*files(body, "mask"), *files(body, "markup")]
         if not 0 < len(given) <= GIVEN_MAX:
             raise BadField("image", f"image: must be 1 to {GIVEN_MAX} files.")
         if self.has_prompt and type(body.get("prompt")) is not str:
