@@ -29,7 +29,7 @@ MARKS_MAX = 4_096
 class Lens:
     """Made once for a policy and a secret; what it answers never changes."""
 
-    __slots__ = ("_blank", "_marks", "_tripwires", "editions", "seed")
+    __slots__ = ("_blank", "_marks", "_tripwires", "editions", "known", "seed")
 
     def __init__(self, key: bytes, books: Iterable[PhraseBook]) -> None:
         books = tuple(books)
@@ -38,6 +38,8 @@ class Lens:
         """Of hashes that stay in this process, and of where long text is sampled."""
         self.editions = tuple(f"{book.name} {book.edition}" for book in books)
         """Which lists these are, for evidence."""
+        self.known: dict[int, int] = {}
+        """Fingerprints of what comes again and again, by Python's own hash of it, which is keyed anew in every process."""
         self._marks: dict[str, int] = {}
         named = [(pattern, group.name) for book in books for group in book.groups for pattern in group.patterns]
         named.sort(key=lambda each: -each[0].count("*"))
@@ -61,6 +63,18 @@ class Lens:
         state = self._blank.copy()
         state.update(data)
         return int.from_bytes(state.digest(), "little") or 1
+
+    def familiar(self, kind: bytes, text: str) -> int:
+        """The fingerprint of text that comes again and again."""
+        key = hash((kind, text))
+        return self.known.get(key) or self.remember(key, kind + text.encode("utf-8", "replace"))
+
+    def remember(self, key: int, data: bytes) -> int:
+        """The fingerprint of `data`, to be found under `key` in `known` from now on."""
+        if len(self.known) >= MARKS_MAX:
+            self.known.clear()
+        found = self.known[key] = self.fingerprint(data)
+        return found
 
     def sketch(self, words: Iterable[bytes], size: int) -> tuple[int, ...]:
         """Marks of the `size` longer words that are least under a keyed hash, ascending.

@@ -54,6 +54,7 @@ def look(ask: Ask, past: Past, lens: Lens, now_us: int) -> Sighting:
     slot: list[str] = []
     slot_low: list[str] = []
     anchor, template_bytes = "", 0
+    fingerprint = lens.fingerprint
     for at, (piece, low, count) in enumerate(zip(pieces, lowered, counts)):
         if count >= least:
             template_bytes += len(piece)
@@ -81,20 +82,19 @@ def look(ask: Ask, past: Past, lens: Lens, now_us: int) -> Sighting:
         *_habits(ask, body),
         _doublings(len(text.system)),
     )
-    fingerprint = lens.fingerprint
     return Sighting(
-        prompt_bytes=text.bytes,
-        slot_bytes=len(slot_text),
-        template=fingerprint(b"t" + anchor.encode("utf-8", "replace")) if anchor else 0,
-        content=fingerprint(b"c" + slot_text) if slot_text else 0,
-        sketch=lens.sketch(once, SKETCH),
-        habits=fingerprint(b"h" + _habit_text(body)),
-        features=features,
-        phrases=phrases,
-        signature=fingerprint(b"r" + text.signature.encode("utf-8", "replace")) if text.signature else 0,
-        session=fingerprint(b"o" + text.opening.encode("utf-8", "replace")) if text.opening else 0,
-        before=fingerprint(b"b" + text.before.encode("utf-8", "replace")) if text.before and text.signature else 0,
-        system=fingerprint(b"s" + text.system.encode("utf-8", "replace")) if text.system else 0,
+        text.bytes,
+        len(slot_text),
+        lens.familiar(b"t", anchor) if anchor else 0,
+        fingerprint(b"c" + slot_text) if slot_text else 0,
+        lens.sketch(once, SKETCH),
+        _program(body, lens),
+        features,
+        phrases,
+        fingerprint(b"r" + text.signature.encode("utf-8", "replace")) if text.signature else 0,
+        fingerprint(b"o" + text.opening.encode("utf-8", "replace")) if text.opening else 0,
+        lens.familiar(b"s", text.system) if text.system else 0,
+        fingerprint(b"b" + text.before.encode("utf-8", "replace")) if text.before and text.signature else 0,
     )
 
 
@@ -219,6 +219,7 @@ _SETTINGS = (
     *("n", "temperature", "top_p", "top_k", "max_tokens", "max_completion_tokens", "max_output_tokens", "stop", "seed"),
     *("presence_penalty", "frequency_penalty", "logprobs", "top_logprobs", "logit_bias", "stream", "reasoning_effort"),
 )
+_SETTINGS_KNOWN = frozenset(_SETTINGS)
 _CONTENT = frozenset(("messages", "input", "prompt", "system", "instructions", "tools", "user", "metadata"))
 
 
@@ -230,8 +231,22 @@ def _setting(value: object) -> str:
     return str(value)[:64]
 
 
-def _habit_text(body: dict[str, Any]) -> bytes:
+def _program(body: dict[str, Any], lens: Lens) -> int:
+    """The fingerprint of `_habit_text`, which is not even written for a body like one that came before."""
+    parts: list[Any] = []
+    for name, value in body.items():
+        parts.append(name)
+        if name in _SETTINGS_KNOWN:
+            kind = type(value)
+            if kind is list or kind is dict:
+                return lens.familiar(b"h", _habit_text(body))
+            parts += (kind, value)  # 1, 1.0 and true are equal, and not written alike
+    key = hash(tuple(parts))
+    return lens.known.get(key) or lens.remember(key, b"h" + _habit_text(body).encode("utf-8", "replace"))
+
+
+def _habit_text(body: dict[str, Any]) -> str:
     """Which fields a body has, and the values of its settings: the same for all requests of one program."""
     settings = [f"{name}={_setting(body[name])}" for name in _SETTINGS if name in body]
     names = sorted([name[:32] for name in body if name not in _CONTENT])[:32]
-    return f"{settings}{names}{'tools' in body}".encode("utf-8", "replace")
+    return f"{settings}{names}{'tools' in body}"
