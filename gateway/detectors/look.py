@@ -240,7 +240,8 @@ def _program(body: dict[str, Any], lens: Lens) -> int:
             kind = type(value)
             if kind is list or kind is dict:
                 return lens.familiar(b"h", _habit_text(body))
-            parts += (kind, value)  # 1, 1.0 and true are equal, and not written alike
+            # As it is written: 1, 1.0 and true are equal, and a number's hash has no key, so a sender could choose its equal.
+            parts.append(value if kind is str else str(value))
     key = hash(tuple(parts))
     return lens.known.get(key) or lens.remember(key, b"h" + _habit_text(body).encode("utf-8", "replace"))
 

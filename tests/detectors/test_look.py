@@ -65,6 +65,21 @@ def test_fingerprints_need_the_key():
     assert looks(asks)[-1] == mine
 
 
+_VALUES = st.sampled_from([0, 1, 1.0, True, 1 << 61, None, 0.5, "1.0", [1], ["x"], {"7": 2}, {"7": 3}, float("nan")])
+_PROGRAMS = st.dictionaries(st.sampled_from(["n", "temperature", "stop", "seed", "logit_bias", "house_field"]), _VALUES)
+
+
+@settings(max_examples=200)
+@given(st.lists(_PROGRAMS, min_size=2, max_size=6))
+def test_what_is_remembered_of_a_program_changes_no_fingerprint(bodies):
+    """A lens that has met other programs answers as a fresh one does: 1, 1.0 and true are equal, and are other programs."""
+    used = Lens.of(b"programs", BOOKS)
+    for fields in [*bodies, *bodies]:
+        turned = dict(reversed(fields.items()))
+        mine = looks([chat("Hello.", **fields)], lens=used)[0].habits
+        assert mine == looks([chat("Hello.", **turned)], lens=Lens.of(b"programs", BOOKS))[0].habits
+
+
 def test_nothing_of_the_text_is_in_a_sighting():
     """A sighting is numbers and the names of tripwires; it goes through JSON and comes back equal."""
     secret = "xylophone quartz 4417"
