@@ -125,7 +125,7 @@ def _print(after: Tally, before: Tally | None, out: Console) -> None:
     if after.unknown:
         total = sum(after.unknown.values())
         names = ", ".join(sorted(after.unknown)[:5])
-        out.print(f"[yellow]{total:,} requests are of {len(after.unknown)} tenants that the policies do not have: {names}[/]")
+        out.print(f"[yellow]{total:,} requests are of tenants that the policies do not have ({len(after.unknown)}): {names}[/]")
     if after.untried:
         counts = ", ".join(f"{count:,} of {name or 'no endpoint'}" for name, count in sorted(after.untried.items())[:5])
         out.print(f"[yellow]not replayed, for a trace does not say what was in them: {counts}[/]")

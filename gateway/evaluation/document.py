@@ -11,7 +11,7 @@ class Heading(NamedTuple):
 
 
 class Text(NamedTuple):
-    """One paragraph; ** around what is strong, ` around code."""
+    """One paragraph; ** around what is strong, * around what is stressed, ` around code."""
 
     text: str
 

@@ -9,11 +9,11 @@ from html import escape
 from gateway.evaluation.document import Block, Figure, Heading, Items, Table, Text
 
 _STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; max-width: 62rem; margin: 2rem auto;
+body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; max-width: 70rem; margin: 2rem auto; overflow-wrap: break-word;
   padding: 0 1rem; }
 h1, h2, h3 { line-height: 1.2; margin-top: 2em; }
 h1 { margin-top: 0; }
-table { border-collapse: collapse; margin: 1em 0; display: block; overflow-x: auto; font-size: .9rem; }
+table { border-collapse: collapse; margin: 1em 0; display: block; overflow-x: auto; font-size: .85rem; }
 th, td { padding: .25em .75em; border-bottom: 1px solid #ddd; text-align: left; vertical-align: top; }
 th { border-bottom: 2px solid #888; }
 .n { text-align: right; font-variant-numeric: tabular-nums; }
@@ -65,4 +65,5 @@ def _cells(tag: str, cells: Sequence[str], numbers_from: int) -> str:
 def _inline(text: str) -> str:
     text = escape(text, quote=False)
     text = re.sub(r"`([^`]+)`", r"<code>\1</code>", text)
-    return re.sub(r"\*\*([^*]+)\*\*", r"<strong>\1</strong>", text)
+    text = re.sub(r"\*\*([^*]+)\*\*", r"<strong>\1</strong>", text)
+    return re.sub(r"\*([^*\s][^*]*)\*", r"<em>\1</em>", text)

@@ -62,7 +62,7 @@ def _data(tree: dict[str, Any]) -> list[Block]:
     data, streams = tree["data"], tree["streams"]
     sources = [
         [
-            source["source"] + (" *" if source["fitted_on"] else ""),
+            source["source"] + (" †" if source["fitted_on"] else ""),
             source["role"],
             source["family"],
             source["workload"],

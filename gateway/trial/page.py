@@ -8,6 +8,7 @@ from __future__ import annotations
 import html
 import io
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import matplotlib
@@ -28,9 +29,9 @@ NEAR = 0.5
 """Of its limit: what never came so far needs no chart."""
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
-body { background: #fff } table { border-collapse: collapse; margin: 1rem 0 }
+body { background: #fff; overflow-wrap: anywhere } th, td { overflow-wrap: normal } table { border-collapse: collapse; margin: 1rem 0 }
 th, td { padding: .3rem .7rem; border-bottom: 1px solid #ddd; text-align: right }
-th:first-child, td:first-child, .text { text-align: left } figure { margin: 1.5rem 0 } figcaption { font-weight: 600 }
+th:first-child, td:first-child, .text { text-align: left } table { display: block; overflow-x: auto } figure { margin: 1.5rem 0 } figcaption { font-weight: 600 }
 svg { max-width: 100%; height: auto } .note { color: #666 }
 """
 
@@ -61,7 +62,7 @@ def page(trace: str, after: Tally, before: Tally | None) -> str:
         parts.append(_figure(tenant, name, budget, old, number))
     title = html.escape(f"Replay of {trace}")
     return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
         f"<style>{_STYLE}</style></head><body>\n" + "\n".join(parts) + "\n</body></html>\n"
     )
@@ -108,13 +109,19 @@ def _budgets(after: Tally, before: Tally | None) -> str:
                     f"{budget.would_refuse:,}",
                     f"{fullest:.0%}",
                 ]
-                rows.append("".join(f"<td>{html.escape(cell)}</td>" for cell in (*cells, budget.place)))
-    titles = "".join(f"<th>{name}</th>" for name in head)
+                rows.append(_cells("td", (*cells, budget.place)))
+    titles = _cells("th", head)
     return (
         f"<table><tr>{titles}</tr>" + "".join(f"<tr>{row}</tr>\n" for row in rows) + "</table>"
         if rows
         else "<p>None refused.</p>"
     )
+
+
+def _cells(tag: str, cells: Sequence[str]) -> str:
+    """A row of the budgets' table: names to the left, numbers to the right."""
+    kinds = [' class="text"' if at in (1, 2, 6) else "" for at in range(len(cells))]
+    return "".join(f"<{tag}{kind}>{html.escape(cell)}</{tag}>" for kind, cell in zip(kinds, cells))
 
 
 def _near(tally: Tally) -> list[tuple[str, str, BudgetTally, float]]:
