@@ -17,7 +17,8 @@ from tests.trial.test_replay import policies, trace
 pytestmark = pytest.mark.skipif(browser.found() is None, reason="this machine has no Chromium: nothing here can show a page")
 
 OUTSIDE = """[...document.querySelectorAll("svg, table, p, h1, h2, h3")]
-  .filter(each => { const box = each.getBoundingClientRect(); return box.width < 1 || box.height < 1 || box.right > innerWidth + 1 })
+  .filter(each => { const box = each.getBoundingClientRect()
+                    return box.width < 1 || box.height < 1 || box.right > innerWidth + 1 })
   .map(each => each.outerHTML.slice(0, 80))"""
 WIDTHS = (1280, 390)
 """A desk, and a telephone at night."""

@@ -29,9 +29,11 @@ NEAR = 0.5
 """Of its limit: what never came so far needs no chart."""
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
-body { background: #fff; overflow-wrap: anywhere } th, td { overflow-wrap: normal } table { border-collapse: collapse; margin: 1rem 0 }
-th, td { padding: .3rem .7rem; border-bottom: 1px solid #ddd; text-align: right }
-th:first-child, td:first-child, .text { text-align: left } table { display: block; overflow-x: auto } figure { margin: 1.5rem 0 } figcaption { font-weight: 600 }
+body { background: #fff; overflow-wrap: anywhere }
+table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto }
+th, td { padding: .3rem .7rem; border-bottom: 1px solid #ddd; text-align: right; overflow-wrap: normal }
+th:first-child, td:first-child, .text { text-align: left }
+figure { margin: 1.5rem 0 } figcaption { font-weight: 600 }
 svg { max-width: 100%; height: auto } .note { color: #666 }
 """
 
@@ -62,7 +64,8 @@ def page(trace: str, after: Tally, before: Tally | None) -> str:
         parts.append(_figure(tenant, name, budget, old, number))
     title = html.escape(f"Replay of {trace}")
     return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>'
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        '<meta name="viewport" content="width=device-width">'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
         f"<style>{_STYLE}</style></head><body>\n" + "\n".join(parts) + "\n</body></html>\n"
     )
