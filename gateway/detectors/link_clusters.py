@@ -41,6 +41,12 @@ class Registry:
         self.members: dict[str, frozenset[str]] = {}
         """Id -> names."""
 
+    def forget(self, name: str) -> None:
+        """Nobody of this name was ever in a cluster."""
+        for id_, members in list(self.members.items()):
+            if name in members:
+                self.members[id_] = members - {name}
+
     def name(self, edges: Sequence[Edge], tenants: Mapping[int, Tenant], scene: Scene) -> tuple[Cluster, ...]:
         """Clusters of these edges (the newest last), largest first."""
         at_us = scene.now_us

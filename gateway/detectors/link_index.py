@@ -26,6 +26,7 @@ SAMPLED = 4
 POPULAR = 64
 """Tenants from which a prompt or signature links nobody."""
 STATED_MAX = 256
+Sent = dict[str, dict[int, tuple[int, int, int]]]
 
 
 class Index:
@@ -36,7 +37,7 @@ class Index:
         """Template -> (place, number) of its tenants, ascending."""
         self.posts: dict[int, list[int]] = {}
         """Word -> numbers, latest last."""
-        self.sent: dict[str, dict[int, tuple[int, int, int]]] = {"prompts": {}, "signatures": {}}
+        self.sent: Sent = {"prompts": {}, "signatures": {}}
         """Fingerprint -> (first tenant, latest tenant, how many)."""
         self.stated: dict[tuple[str, int], list[int]] = {}
         """Operator's fact -> numbers."""
@@ -62,21 +63,26 @@ class Index:
             if not ring:
                 del self.rings[template]
 
-    def earlier(self, kind: str, fingerprint: int, number: int) -> tuple[int, ...]:
-        """Other tenants that sent this before: the first and the latest; and remember that this one did."""
+    def earlier(self, kind: str, fingerprint: int, number: int, changed: Callable[[str, int], None]) -> tuple[int, ...]:
+        """Other tenants that sent this before: the first and the latest; and remember that this one did. `changed` is told of
+        whatever is now remembered otherwise."""
         if kind == "prompts" and fingerprint % SAMPLED:
             return ()
         sent = self.sent[kind]
         entry = sent.get(fingerprint)
         if entry is None:
             if len(sent) >= PROMPTS_MAX:
-                del sent[next(iter(sent))]
+                oldest = next(iter(sent))
+                del sent[oldest]
+                changed(kind, oldest)
             sent[fingerprint] = (number, number, 1)
+            changed(kind, fingerprint)
             return ()
         first, latest, count = entry
         if latest == number:
             return ()
         sent[fingerprint] = (first, number, min(count + 1, POPULAR))
+        changed(kind, fingerprint)
         if count >= POPULAR:
             return ()
         return tuple({other for other in (first, latest) if other != number})

@@ -12,8 +12,9 @@ only where a bound is reached, or who was first.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
+from typing import Any
 
 import orjson
 
@@ -23,12 +24,13 @@ from gateway.detectors.link_crowd import Crowd
 from gateway.detectors.link_dump import tenant_in, tenant_out
 from gateway.detectors.link_evidence import View
 from gateway.detectors.link_index import Index
+from gateway.detectors.link_kept import HEAD, Changes, Touched, sent_of, tenants_of
 from gateway.detectors.link_pairs import SEEN_MIN, Scene, compare
 from gateway.detectors.link_strand import DAY_US, Strand
 from gateway.detectors.link_tenant import HABITS_MAX, Edge, Tenant, tally
 from gateway.values import Sighting
 
-VERSION = 1
+VERSION = 2
 TENANTS_MAX = 50_000
 COMPARISONS = 500
 """Tenants compared in one call of `clusters`, about a millisecond each."""
@@ -59,6 +61,7 @@ class Links:
         self._surveyed_us = 0
         self._grouped_us = 0
         self._clusters: tuple[Cluster, ...] = ()
+        self._touched = Touched()
 
     def __len__(self) -> int:
         return len(self._tenants)
@@ -69,6 +72,7 @@ class Links:
         if known is None:
             known = self._enter(tenant, at_us)
         self._tenants[tenant] = known
+        self._touched.tenant(tenant)
         known.noted += 1
         known.tick(at_us)
         known.everything.add(sighting.sketch, at_us)
@@ -98,16 +102,30 @@ class Links:
             known = self._tenants[tenant] = self._enter(tenant, at_us)
         self._index.unstate(known)
         known.facts = {fact: _digest(value) for fact, value in facts.items() if value}
+        self._touched.tenant(tenant)
         self._index.state(known)
         self._waiting[known.number] = None
 
     def forget(self, tenant: str) -> None:
-        """As if it had never been."""
-        known = self._tenants.pop(tenant, None)
+        """What it sent, whom that linked it to and what it was first in: from now on it stands in no cluster, and what it sends
+        next is a newcomer's. What the operator stated of it stays: that is no sign, and it would not be told again."""
+        known = self._tenants.get(tenant)
         if known is None:
             return
-        del self._numbers[known.number]
-        self._grouped_us = 0
+        self._drop(known)
+        left = ([name for name in cluster.tenants if name != tenant] for cluster in self._clusters)
+        clusters = [cluster._replace(tenants=tuple(names)) for cluster, names in zip(self._clusters, left)]
+        self._clusters = tuple(cluster for cluster in clusters if len(cluster.tenants) > 1)
+        self._registry.forget(tenant)
+        if known.facts:
+            blank = self._tenants[tenant] = self._enter(tenant, known.everything.last_us)
+            blank.facts = known.facts
+            self._index.state(blank)
+
+    def _drop(self, known: Tenant) -> None:
+        """As if it had never been."""
+        self._touched.tenant(known.name)
+        del self._tenants[known.name], self._numbers[known.number]
         self._waiting.pop(known.number, None)
         self._index.remove(known)
         if known.seat is not None:
@@ -143,17 +161,10 @@ class Links:
         return self._clusters
 
     def dump(self) -> bytes:
-        """Everything that cannot be worked out again, as JSON: about 1.5 KB a tenant."""
-        return orjson.dumps(
-            {
-                "links": VERSION,
-                "tenants": [tenant_out(tenant) for tenant in self._tenants.values()],
-                "next": self._next,
-                "waiting": list(self._waiting),
-                "sent": {kind: [[key, *entry] for key, entry in sent.items()] for kind, sent in self._index.sent.items()},
-                "clusters": {id_: sorted(members) for id_, members in self._registry.members.items()},
-            }
-        )
+        """Everything that cannot be worked out again, as JSON: about 2 KB a tenant. `changes` is cheaper to call often."""
+        tenants = [tenant_out(tenant) for tenant in self._tenants.values()]
+        sent = {kind: list(sent.items()) for kind, sent in self._index.sent.items()}
+        return orjson.dumps({**self._head(), "tenants": tenants, "sent": sent})
 
     @classmethod
     def load(cls, data: bytes, *, tenants_max: int = TENANTS_MAX) -> Links:
@@ -161,19 +172,45 @@ class Links:
         links = cls(tenants_max=tenants_max)
         try:
             parsed = orjson.loads(data)
-            if parsed["links"] != VERSION:
-                raise ValueError(f"version {parsed['links']}, not {VERSION}")
-            links._next = int(parsed["next"])
-            for tenant in map(tenant_in, parsed["tenants"][-tenants_max:]):
-                links._tenants[tenant.name] = links._numbers[tenant.number] = tenant
-                links._index.put_back(tenant)
-                links._sit_down(tenant)
-            links._waiting = {int(number): None for number in parsed["waiting"] if number in links._numbers}
-            for kind, sent in links._index.sent.items():
-                sent.update({int(key): (int(a), int(b), int(count)) for key, a, b, count in parsed["sent"][kind]})
-            links._registry.members = {id_: frozenset(names) for id_, names in parsed["clusters"].items()}
+            links._put_back(parsed, map(tenant_in, parsed["tenants"]), parsed["sent"])
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as fault:
             raise ValueError(f"not a dump of links: {type(fault).__name__}: {fault}") from fault
+        return links
+
+    def _head(self) -> dict[str, Any]:
+        clusters = {id_: sorted(members) for id_, members in self._registry.members.items()}
+        return {"links": VERSION, "next": self._next, "waiting": list(self._waiting), "clusters": clusters}
+
+    def _put_back(
+        self, head: Mapping[str, Any], tenants: Iterable[Tenant], sent: Mapping[str, Iterable[tuple[int, Sequence[int]]]]
+    ) -> None:
+        """Tenants in the order in which they are kept: who sent least lately first."""
+        if head["links"] != VERSION:
+            raise ValueError(f"version {head['links']}, not {VERSION}")
+        self._next = int(head["next"])
+        for tenant in list(tenants)[-self._tenants_max :]:
+            self._tenants[tenant.name] = self._numbers[tenant.number] = tenant
+            self._index.put_back(tenant)
+            self._sit_down(tenant)
+        self._waiting = {int(number): None for number in head["waiting"] if number in self._numbers}
+        for kind, entries in self._index.sent.items():
+            entries.update({int(key): (int(first), int(last), int(count)) for key, (first, last, count) in sent[kind]})
+        self._registry.members = {id_: frozenset(names) for id_, names in head["clusters"].items()}
+
+    def changes(self) -> Changes:
+        """What is not as it was when this was last called (or `of` read it): to be kept, beside what was kept before."""
+        return self._touched.changes(self._tenants, self._index.sent, self._head())
+
+    @classmethod
+    def of(cls, rows: Mapping[str, bytes], *, tenants_max: int = TENANTS_MAX) -> Links:
+        """What `changes` gave, kept together. Raises ValueError on anything else, which an older version's rows are too."""
+        links = cls(tenants_max=tenants_max)
+        try:
+            sent = {kind: sent_of(rows, kind) for kind in links._index.sent}
+            links._put_back(orjson.loads(rows[HEAD]), tenants_of(rows), sent)
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as fault:
+            raise ValueError(f"not rows of links: {type(fault).__name__}: {fault}") from fault
+        links._touched.begin()
         return links
 
     @property
@@ -183,7 +220,7 @@ class Links:
 
     def _enter(self, name: str, at_us: int) -> Tenant:
         if len(self._tenants) >= self._tenants_max:
-            self.forget(next(iter(self._tenants)))
+            self._drop(next(iter(self._tenants.values())))
         tenant = Tenant(name, self._next, at_us)
         tenant.due, tenant.due_us = SEEN_MIN, at_us + DAY_US
         self._next += 1
@@ -191,11 +228,12 @@ class Links:
         return tenant
 
     def _share(self, kind: str, fingerprint: int, tenant: Tenant) -> None:
-        for number in self._index.earlier(kind, fingerprint, tenant.number):
+        for number in self._index.earlier(kind, fingerprint, tenant.number, self._touched.sent):
             other = self._numbers.get(number)
             if other is not None:
                 tenant.shares(kind, number, is_theirs=True)
                 other.shares(kind, tenant.number, is_theirs=False)
+                self._touched.tenant(other.name)
 
     def _speak(self, tenant: Tenant) -> None:
         """Give it its seat in the crowd, or bring what it says there up to date."""
@@ -216,6 +254,9 @@ class Links:
 
     def _compare(self, tenant: Tenant, scene: Scene) -> None:
         tenant.due, tenant.due_us = max(SEEN_MIN, tenant.noted + tenant.noted // 2), scene.now_us + DAY_US
+        self._touched.tenant(tenant.name)
+        for key in [key for key in tenant.peers if key[1] not in self._numbers]:
+            del tenant.peers[key]
         if tenant.noted < SEEN_MIN:
             return
         edges = []

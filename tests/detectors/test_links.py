@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -314,6 +315,48 @@ def test_the_tenant_silent_longest_is_forgotten_first():
     assert len(links) == 2
 
 
+def test_whoever_is_forgotten_starts_as_new():
+    """A member that is forgotten is in no cluster at once, while the others stay in theirs under the same id; it is not drawn
+    in again by what it had sent, nor by being like those who were there before it."""
+    rng = Random(19)
+    source = Source(rng, 800)
+    links, (before,) = run(crowd(rng), accounts(rng, names("pool", 30), source, template=5))
+    links.forget("pool-3")
+    assert links.clusters(START_US + DAY_US)[0].tenants == tuple(sorted(set(before.tenants) - {"pool-3"}))
+    (again,) = links.clusters(START_US + DAY_US + 3_600_000_000, comparisons=None)
+    assert (again.id, "pool-3" in again.tenants) == (before.id, False)
+    more = accounts(rng, names("pool", 30), source, template=5, start_us=START_US + DAY_US)
+    _, clusters = run(more, links=links, at_us=START_US + 2 * DAY_US)
+    assert len(joined(clusters, "pool")) >= 28
+    assert "pool-3" not in joined(clusters, "pool")
+
+
+def test_a_cluster_of_whom_one_is_left_is_none():
+    """Of two accounts that a payer linked one is forgotten: no cluster of one tenant remains."""
+    rng = Random(20)
+    links = Links()
+    for name in ("a", "b"):
+        links.facts(name, {"payment": "card 1"}, START_US)
+    run(accounts(rng, ["a", "b"], Source(rng), template=5), links=links)
+    assert len(links.clusters(START_US + DAY_US)) == 1
+    links.forget("a")
+    assert links.clusters(START_US + DAY_US) == ()
+
+
+def test_what_the_operator_stated_is_not_forgotten():
+    """A forgotten tenant's facts hold on: once it has sent enough anew, its payer links it again."""
+    rng = Random(21)
+    links = Links()
+    for name in ("a", "b"):
+        links.facts(name, {"payment": "card 1"}, START_US)
+    run(accounts(rng, ["a", "b"], Source(rng), template=5), links=links)
+    links.forget("a")
+    assert links.clusters(START_US + DAY_US + 3_600_000_000) == ()
+    more = accounts(rng, ["a", "b"], Source(rng), template=5, start_us=START_US + DAY_US)
+    _, clusters = run(more, links=links, at_us=START_US + 2 * DAY_US)
+    assert [cluster.tenants for cluster in clusters] == [("a", "b")]
+
+
 WORDS = st.lists(st.integers(0, 2**32 - 1), max_size=8).map(lambda words: tuple(sorted(set(words))))
 SIGHTINGS = st.builds(
     sighting,
@@ -323,6 +366,15 @@ SIGHTINGS = st.builds(
     content=st.integers(0, 40),
     signature=st.integers(0, 3),
 )
+
+
+def whole(links):
+    """All that is kept; in what order who sent what is told does not matter."""
+    dumped = orjson.loads(links.dump())
+    return {**dumped, "sent": {kind: sorted(entries) for kind, entries in dumped["sent"].items()}}
+
+
+TURNS = st.sampled_from(["note", "forget", "keep", "look"])
 NOTES = st.lists(st.tuples(st.sampled_from("abcdefgh"), SIGHTINGS, st.integers(0, 40 * DAY_US)), min_size=1, max_size=120)
 
 
@@ -350,6 +402,44 @@ def test_whatever_is_sent_state_is_bounded_and_a_dump_comes_back(notes, at_us):
     assert again.dump() == dumped
     later_us = at_us + 3_600_000_000
     assert {c.tenants for c in again.clusters(later_us)} == {c.tenants for c in links.clusters(later_us)}
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.tuples(st.sampled_from("abcdefgh"), SIGHTINGS, TURNS), max_size=80))
+def test_what_changed_is_all_there_is_to_keep(turns):
+    """Rows that are kept as they change, and deleted as they go, are the whole of it at any time, whatever happened between."""
+    links, kept = Links(tenants_max=6), {}
+    for number, (name, seen, what) in enumerate([*turns, ("a", sighting(), "keep")]):
+        at_us = START_US + number * 300_000_000
+        if what == "forget":
+            links.forget(name)
+        elif what == "look":
+            links.clusters(at_us)
+        links.note(name, seen, at_us)
+        if what == "keep":
+            changes = links.changes()
+            kept = changes.rows if changes.is_whole else {**kept, **changes.rows}
+            kept = {key: data for key, data in kept.items() if key not in changes.gone}
+            again = Links.of(kept, tenants_max=6)
+            assert whole(again) == whole(links)
+            assert again.changes().rows.keys() == {"head"}
+
+
+def test_changes_are_what_was_sent_since():
+    """Of a hundred tenants one has sent something: two rows are to be written, its own and the head."""
+    rng = Random(22)
+    links, _ = run(accounts(rng, names("pool", 100), Source(rng), template=5))
+    assert (links.changes().is_whole, len(links.changes().rows)) == (True, 1)
+    links.note("pool-7", sighting({1, 2}), START_US + DAY_US)
+    changes = links.changes()
+    assert (changes.is_whole, changes.rows.keys(), changes.gone) == (False, {"head", "tenant/pool-7"}, ())
+
+
+@pytest.mark.parametrize("rows", [{}, {"head": b"x"}, {"head": b'{"links": 0}'}, {"head": b"[]", "tenant/a": b"{}"}])
+def test_rows_that_are_none_are_refused(rows):
+    """Rows that do not make a whole are a ValueError that says so."""
+    with pytest.raises(ValueError, match="not rows of links"):
+        Links.of(rows)
 
 
 @given(st.binary(max_size=60))
