@@ -19,8 +19,7 @@ from gateway.phases.curb import KEEPS_ANSWERS, curb
 from gateway.phases.read import JUDGED
 from gateway.phases.shape import MARKS
 from gateway.snapshot import Admission
-from gateway.values import Ask
-from gateway.wires.base import BadField
+from gateway.wires.base import BadField, asked
 from gateway.wires.openai_batch_lines import Request, read, written
 from gateway.wires.openai_files import ENDPOINTS
 from gateway.wires.strict_json import BadJson
@@ -130,10 +129,7 @@ class Sieve:
 
     def _curbed(self, request: Request, known: Admission) -> bytes:
         wire, judged, effective = request.wire, request.judged, known.effective
-        ask = Ask(
-            wire.name, judged.model, request.body, 0, judged.media_tokens, judged.output_tokens_max, judged.choices,
-            is_stream=False, wants_usage=False, end_user="",
-        )  # fmt: skip
+        ask = asked(wire, request.body, judged, text_bytes=0)
         output, most = effective.output, effective.rule.max_output_tokens
         if wire.name == KEEPS_ANSWERS and output.stored == "own":
             output = replace(output, stored="drop")  # whose the answers of a batch are, nobody would know

@@ -21,7 +21,7 @@ from gateway.house import House
 from gateway.phases.read import check_codings, expect, too_large
 from gateway.spool import Spooled
 from gateway.values import Ask, Caller, Extent
-from gateway.wires.base import BadField, StreamReader, Wire
+from gateway.wires.base import BadField, StreamReader, Wire, asked
 from gateway.wires.form import FormReader, Piece, written
 from gateway.wires.multipart import BadForm, boundary_of
 from gateway.wires.openai_transcripts import HEARS, TEXTS, TranscriptReader, heard
@@ -96,20 +96,7 @@ async def receive(request: web.BaseRequest, wire: Wire, caller: Caller, house: H
     except BaseException:
         spooled.close()
         raise
-    ask = Ask(
-        wire=wire.name,
-        model=judged.model,
-        body=body,
-        text_bytes=reader.text_bytes,
-        media_tokens=judged.media_tokens,
-        output_tokens_max=judged.output_tokens_max,
-        choices=judged.choices,
-        is_stream=judged.is_stream,
-        wants_usage=judged.wants_usage,
-        end_user=judged.end_user,
-        extent=judged.extent,
-    )
-    return ask, Upload(spooled)
+    return asked(wire, body, judged, text_bytes=reader.text_bytes), Upload(spooled)
 
 
 def _boundary(request: web.BaseRequest) -> bytes:

@@ -12,7 +12,7 @@ import orjson
 from gateway.evaluation.corpus import BadLine
 from gateway.values import Ask
 from gateway.wires import WIRES
-from gateway.wires.base import BadField
+from gateway.wires.base import BadField, asked
 from gateway.wires.strict_json import BadJson, parse
 
 WIRE = WIRES["openai.chat"]
@@ -38,16 +38,4 @@ def ask_of(messages: list[dict[str, Any]], params: dict[str, Any] | None = None)
         raise BadLine(f"the gateway would not read it: {error}") from None
     except BadField as error:
         raise BadLine(f"the gateway would refuse `{error.param}`: {error.message}") from None
-    return Ask(
-        wire=WIRE.name,
-        model=judged.model,
-        body=body,
-        text_bytes=max(0, len(raw) - judged.media_base64_bytes),
-        media_tokens=judged.media_tokens,
-        output_tokens_max=judged.output_tokens_max,
-        choices=judged.choices,
-        is_stream=judged.is_stream,
-        wants_usage=judged.wants_usage,
-        end_user=judged.end_user,
-        extent=judged.extent,
-    )
+    return asked(WIRE, body, judged, text_bytes=max(0, len(raw) - judged.media_base64_bytes))

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from gateway.errors import Refusal
 from gateway.values import Ask
-from gateway.wires.base import BadField, Wire
+from gateway.wires.base import BadField, Wire, asked
 from gateway.wires.strict_json import BadJson, parse
 
 OFF_LOOP_BYTES = 262_144
@@ -77,19 +77,7 @@ def _judge(raw: bytes, wire: Wire) -> Ask:
     except BadField as error:
         raise Refusal("invalid_request", error.message, status=400, param=error.param, reason="bad_field") from None
     text_bytes = len(raw) if raw.isascii() and b"\\u" not in raw else _canonical_bytes(body)
-    return Ask(
-        wire=wire.name,
-        model=judged.model,
-        body=body,
-        text_bytes=max(0, text_bytes - judged.media_base64_bytes),
-        media_tokens=judged.media_tokens,
-        output_tokens_max=judged.output_tokens_max,
-        choices=judged.choices,
-        is_stream=judged.is_stream,
-        wants_usage=judged.wants_usage,
-        end_user=judged.end_user,
-        extent=judged.extent,
-    )
+    return asked(wire, body, judged, text_bytes=max(0, text_bytes - judged.media_base64_bytes))
 
 
 def _canonical_bytes(body: dict[str, Any]) -> int:

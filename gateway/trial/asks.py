@@ -11,7 +11,7 @@ from gateway.errors import Refusal
 from gateway.policy.model import Policy
 from gateway.values import Ask, Caller
 from gateway.wires import WIRES
-from gateway.wires.base import BadField, Wire
+from gateway.wires.base import BadField, Wire, asked
 
 _MESSAGES: dict[str, Any] = {"messages": [{"role": "user", "content": "."}]}
 _LEAST: dict[str, dict[str, Any]] = {
@@ -68,16 +68,4 @@ def make_ask(
         judged = wire.judge(body)
     except BadField as error:
         raise Refusal("invalid_request", error.message, status=400, param=error.param, reason="bad_field") from None
-    return wire, Ask(
-        wire=wire.name,
-        model=judged.model,
-        body=body,
-        text_bytes=input_tokens,
-        media_tokens=0,
-        output_tokens_max=judged.output_tokens_max,
-        choices=judged.choices,
-        is_stream=judged.is_stream,
-        wants_usage=judged.wants_usage,
-        end_user=judged.end_user,
-        extent=judged.extent,
-    )
+    return wire, asked(wire, body, judged._replace(media_tokens=0), text_bytes=input_tokens)

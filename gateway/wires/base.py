@@ -39,6 +39,23 @@ class Judged(NamedTuple):
     extent: Extent = ORDINARY
 
 
+def asked(wire: Wire, body: dict[str, Any], judged: Judged, *, text_bytes: int) -> Ask:
+    """The ask that a body comes to, once its wire has judged it. `text_bytes`: as `Ask` counts them."""
+    return Ask(
+        wire=wire.name,
+        model=judged.model,
+        body=body,
+        text_bytes=text_bytes,
+        media_tokens=judged.media_tokens,
+        output_tokens_max=judged.output_tokens_max,
+        choices=judged.choices,
+        is_stream=judged.is_stream,
+        wants_usage=judged.wants_usage,
+        end_user=judged.end_user,
+        extent=judged.extent,
+    )
+
+
 CutReason = Literal["length", "filter"]
 """Why the gateway ends an answer itself: it is as long as it may be, or something in it must not leave."""
 

@@ -13,10 +13,10 @@ import orjson
 
 from gateway.values import Ask, Extent, Usage
 from gateway.wires import fields
-from gateway.wires.base import BadField, CutReason, Judged, StreamReader
-from gateway.wires.follow import NEVER
+from gateway.wires.base import BadField, Judged, StreamReader
 from gateway.wires.plain import Plain, reported
-from gateway.wires.sse import Splitter, parse, pieces
+from gateway.wires.sse import Event
+from gateway.wires.unstopped import Unstopped
 
 IMAGES_MAX = 10
 PARTIAL_IMAGES_MAX = 3
@@ -96,54 +96,23 @@ def _word(body: dict[str, Any], name: str) -> str:
     return value
 
 
-class ImagesReader:
+class ImagesReader(Unstopped):
     """A `StreamReader` of images: whole events, and the usage that comes with a finished image.
 
-    Nothing stops it: an image that was begun is paid for. What was delivered of one that was not finished counts by its bytes,
-    which come to more than was quoted, so that the quote is charged.
+    An image that was begun is paid for. What was delivered of one that was not finished counts by its bytes, which come to more
+    than was quoted, so that the quote is charged.
     """
 
-    stop_events = stop_bytes = NEVER
-    is_cut = False
-    answer_id = ""
+    event_bytes_max = EVENT_BYTES_MAX
 
-    def __init__(self) -> None:
-        self.usage: Usage | None = None
-        self.events = 0
-        self.content_bytes = 0
-        self.is_finished = False
-        self.failed = False
-        self._splitter = Splitter(EVENT_BYTES_MAX)
-
-    def feed(self, block: bytes) -> bytes:
-        """The events that are whole now. Raises EventTooLong."""
-        return self._follow(self._splitter.split(block))
-
-    def flush(self) -> bytes:
-        return self._follow(self._splitter.flush())
-
-    def resume(self) -> bytes:
-        return b""
-
-    def ending(self, reason: CutReason, usage: Usage) -> bytes:
-        """Nothing: such a stream has no end of its own beside its last image."""
-        self.is_finished = True
-        return b""
-
-    def _follow(self, head: bytes) -> bytes:
-        for piece in pieces(head):
-            event = parse(piece)
-            if event.data.startswith(b"[DONE]"):
-                self.is_finished = True
-            elif event.name == "error" or _is_error(event.data):
-                self.failed = True
-            elif event.data:
-                self.events += 1
-                self.content_bytes += len(event.data)
-                # No base64 holds a dot, and in a text the quote would be escaped: this is the event's type.
-                if b'.completed"' in event.data or event.name.endswith(".completed"):
-                    self._complete(_usage(event.data))
-        return head
+    def _event(self, event: Event) -> None:
+        if event.name == "error" or _is_error(event.data):
+            self.failed = True
+        elif event.data:
+            self._count(event)
+            # No base64 holds a dot, and in a text the quote would be escaped: this is the event's type.
+            if b'.completed"' in event.data or event.name.endswith(".completed"):
+                self._complete(_usage(event.data))
 
     def _complete(self, usage: Usage | None) -> None:
         """An image is finished: each tells the tokens of its own."""

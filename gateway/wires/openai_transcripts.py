@@ -19,11 +19,11 @@ import orjson
 
 from gateway.values import Ask, Extent, Usage
 from gateway.wires import fields
-from gateway.wires.base import BadField, CutReason, Judged, StreamReader
-from gateway.wires.follow import NEVER
+from gateway.wires.base import BadField, Judged, StreamReader
 from gateway.wires.form import alone, files
 from gateway.wires.plain import Plain
-from gateway.wires.sse import Splitter, parse, pieces
+from gateway.wires.sse import Event
+from gateway.wires.unstopped import Unstopped
 from gateway.wires.wav import seconds_of
 
 BYTES_A_SECOND = 2_000
@@ -98,60 +98,27 @@ def heard(answer: bytes) -> int | None:
     return None if value is None else _seconds(value)
 
 
-class TranscriptReader:
-    """A `StreamReader` of transcripts: whole events, the usage and the seconds that the last one tells.
-
-    Nothing stops it: what was heard is paid for, and its text is bounded by it.
-    """
-
-    stop_events = stop_bytes = NEVER
-    is_cut = False
-    answer_id = ""
+class TranscriptReader(Unstopped):
+    """A `StreamReader` of transcripts: whole events, the usage and the seconds that the last one tells. What was heard is paid
+    for, and its text is bounded by it."""
 
     def __init__(self) -> None:
-        self.usage: Usage | None = None
+        super().__init__()
         self.seconds: int | None = None
-        self.events = 0
-        self.content_bytes = 0
-        self.is_finished = False
-        self.failed = False
-        self._splitter = Splitter()
 
-    def feed(self, block: bytes) -> bytes:
-        """The events that are whole now. Raises EventTooLong."""
-        return self._follow(self._splitter.split(block))
-
-    def flush(self) -> bytes:
-        return self._follow(self._splitter.flush())
-
-    def resume(self) -> bytes:
-        return b""
-
-    def ending(self, reason: CutReason, usage: Usage) -> bytes:
-        """Nothing: nothing stops it."""
-        self.is_finished = True
-        return b""
-
-    def _follow(self, head: bytes) -> bytes:
-        for piece in pieces(head):
-            event = parse(piece)
-            if event.data.startswith(b"[DONE]"):
-                self.is_finished = True
-                continue
-            value = _object(event.data)
-            if value is None:
-                continue
-            if value.get("error") or value.get("type") == "error":
-                self.failed = True
-            elif value.get("type") == "transcript.text.done":
-                self.is_finished = True
-            elif value.get("type") != "transcript.text.segment":
-                self.events += 1
-                self.content_bytes += len(event.data)
-            self.usage = _usage(value) or self.usage
-            seconds = _seconds(value)
-            self.seconds = self.seconds if seconds is None else seconds
-        return head
+    def _event(self, event: Event) -> None:
+        value = _object(event.data)
+        if value is None:
+            return
+        if value.get("error") or value.get("type") == "error":
+            self.failed = True
+        elif value.get("type") == "transcript.text.done":
+            self.is_finished = True
+        elif value.get("type") != "transcript.text.segment":
+            self._count(event)
+        self.usage = _usage(value) or self.usage
+        seconds = _seconds(value)
+        self.seconds = self.seconds if seconds is None else seconds
 
 
 def _object(text: bytes) -> dict[str, Any] | None:

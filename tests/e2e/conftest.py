@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import CONTRACT, Gateway, ModelServer, temporary_dir
+from tests.raw_upstream import RawUpstream
+from tests.support import CONTRACT, FIXTURES, Gateway, ModelServer, temporary_dir
 
 
 @pytest.fixture(scope="session")
@@ -31,6 +32,24 @@ def gateway(model: ModelServer, contract_dir: Path) -> Iterator[Gateway]:
     """For tests that count nothing, or only what their own request did."""
     with temporary_dir() as data:
         running = Gateway(contract_dir, model.url, data)
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[RawUpstream]:
+    """A model server that answers what it is told to, byte for byte."""
+    server = RawUpstream()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def transparent(upstream: RawUpstream) -> Iterator[Gateway]:
+    """A gateway before it whose policy changes nothing."""
+    with temporary_dir() as policies, temporary_dir() as data:
+        shutil.copy(FIXTURES / "transparent.yaml", policies / "all.yaml")
+        running = Gateway(policies, upstream.url, data)
         yield running
         running.close()
 

@@ -8,8 +8,8 @@ from typing import Any
 import anthropic
 import pytest
 
-from gateway.policy.keys import digest
-from tests.support import SECRET, Gateway, ModelServer, key, policies_of, temporary_dir
+from tests.e2e.tenants import anthropic_of, policy_of, serving
+from tests.support import Gateway, ModelServer
 
 DAY = "per: day, window: calendar"
 BUDGETS = (
@@ -32,26 +32,8 @@ TENANTS = {
 
 @pytest.fixture(scope="module")
 def gateway(model: ModelServer) -> Iterator[Gateway]:
-    tenants = "".join(
-        f"  {name}: {{organisation: acme, plan: {plan}, keys: "
-        f'[{{id: {name}-1, hash: "hmac-sha256:{digest(SECRET.encode(), key(name))}"}}]}}\n'
-        for name, plan in TENANTS.items()
-    )
-    text = f"version: 1\norganisations: {{acme: {{}}}}\nplans:{PLANS}tenants:\n{tenants}"
-    with policies_of(text) as path, temporary_dir() as data:
-        running = Gateway(path, model.url, data)
+    with serving(policy_of(PLANS, TENANTS), model) as running:
         yield running
-        for made in clients:
-            made.close()
-        running.close()
-
-
-clients: list[anthropic.Anthropic] = []
-
-
-def client(gateway: Gateway, tenant: str) -> anthropic.Anthropic:
-    clients.append(anthropic.Anthropic(base_url=gateway.url, api_key=key(tenant), max_retries=0, timeout=20))
-    return clients[-1]
 
 
 def requests(*max_tokens: int, **more: Any) -> Any:
@@ -75,7 +57,7 @@ def used(gateway: Gateway, tenant: str) -> dict[str, int]:
 
 def test_a_batch(gateway: Gateway, model: ModelServer) -> None:
     """Submitted, it is charged each request at its max_tokens; then it is its tenant's to ask for, to read and to take back."""
-    asks = client(gateway, "one")
+    asks = anthropic_of(gateway, "one")
     made = asks.messages.batches.create(requests=requests(30, 50))
     assert made.request_counts.processing == 2
     assert used(gateway, "one") == {"requests": 2, "out": 80}
@@ -92,8 +74,8 @@ def test_a_batch(gateway: Gateway, model: ModelServer) -> None:
 
 def test_nobody_elses(gateway: Gateway, model: ModelServer) -> None:
     """An id opens nothing for another tenant of the same organisation, and the model server is not even asked."""
-    made = client(gateway, "one").messages.batches.create(requests=requests(1))
-    batches, asked = client(gateway, "other").messages.batches, len(model.seen)
+    made = anthropic_of(gateway, "one").messages.batches.create(requests=requests(1))
+    batches, asked = anthropic_of(gateway, "other").messages.batches, len(model.seen)
     for ask in (batches.retrieve, batches.cancel, batches.delete, batches.results):
         with pytest.raises(anthropic.NotFoundError, match="No batch of yours"):
             ask(made.id)
@@ -109,9 +91,9 @@ def test_budgets_end(gateway: Gateway, model: ModelServer) -> None:
     """What does not fit is a 429 when it is submitted, whole: no part of it goes up or is charged."""
     asked = len(model.seen)
     with pytest.raises(anthropic.RateLimitError, match="requests per day"):
-        client(gateway, "many").messages.batches.create(requests=requests(*[1] * 11))
+        anthropic_of(gateway, "many").messages.batches.create(requests=requests(*[1] * 11))
     with pytest.raises(anthropic.RateLimitError, match="output tokens per day"):
-        client(gateway, "long").messages.batches.create(requests=requests(501, 500))
+        anthropic_of(gateway, "long").messages.batches.create(requests=requests(501, 500))
     assert len(model.seen) == asked
     assert (used(gateway, "many"), used(gateway, "long")) == ({"requests": 0, "out": 0}, {"requests": 0, "out": 0})
 
@@ -119,12 +101,12 @@ def test_budgets_end(gateway: Gateway, model: ModelServer) -> None:
 def test_plans_must_name_them(gateway: Gateway) -> None:
     """A plan that names no endpoints has no batches."""
     with pytest.raises(anthropic.PermissionDeniedError, match="messages/batches is not allowed"):
-        client(gateway, "plain").messages.batches.create(requests=requests(1))
+        anthropic_of(gateway, "plain").messages.batches.create(requests=requests(1))
 
 
 def test_output_policies_reach_in(gateway: Gateway, model: ModelServer) -> None:
     """In each request max_tokens is lowered and fields are dropped; one that must not be there refuses all, and is named."""
-    batches = client(gateway, "curbed").messages.batches
+    batches = anthropic_of(gateway, "curbed").messages.batches
     answer = batches.with_raw_response.create(requests=requests(10, 400, stop_sequences=["x"]))
     assert (answer.headers["x-gauger-max-tokens"], answer.headers["x-gauger-dropped"]) == ("20", "stop_sequences")
     sent = [each["params"] for each in model.last().json["requests"]]
@@ -139,12 +121,12 @@ def test_output_policies_reach_in(gateway: Gateway, model: ModelServer) -> None:
 def test_edited_answers_have_no_batches(gateway: Gateway) -> None:
     """Results would come around the policy that blanks reasoning."""
     with pytest.raises(anthropic.BadRequestError, match="batches are not possible here"):
-        client(gateway, "blank").messages.batches.create(requests=requests(1))
+        anthropic_of(gateway, "blank").messages.batches.create(requests=requests(1))
 
 
 def test_shortened(gateway: Gateway, model: ModelServer) -> None:
     """Where a budget says shorten, each request is shortened to what fits."""
-    client(gateway, "shorten").messages.batches.create(requests=requests(90, 90))
+    anthropic_of(gateway, "shorten").messages.batches.create(requests=requests(90, 90))
     assert [each["params"]["max_tokens"] for each in model.last().json["requests"]] == [50, 50]
     assert used(gateway, "shorten") == {"out": 100}
 
@@ -154,4 +136,4 @@ def test_two_models(gateway: Gateway) -> None:
     mixed = requests(1, 1)
     mixed[1]["params"]["model"] = "demo-large"
     with pytest.raises(anthropic.BadRequestError, match="same model"):
-        client(gateway, "one").messages.batches.create(requests=mixed)
+        anthropic_of(gateway, "one").messages.batches.create(requests=mixed)

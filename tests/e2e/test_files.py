@@ -10,8 +10,8 @@ from typing import Any
 import openai
 import pytest
 
-from gateway.policy.keys import digest
-from tests.support import SECRET, Gateway, ModelServer, key, policies_of, temporary_dir
+from tests.e2e.tenants import openai_of, policy_of, serving, used
+from tests.support import Gateway, ModelServer, policies_of, temporary_dir
 
 DAY = "per: day, window: calendar"
 BUDGETS = (
@@ -36,31 +36,13 @@ TENANTS = {
 
 
 def policy(plans: str = PLANS) -> str:
-    tenants = "".join(
-        f"  {name}: {{organisation: acme, plan: {plan}, keys: "
-        f'[{{id: {name}-1, hash: "hmac-sha256:{digest(SECRET.encode(), key(name))}"}}]}}\n'
-        for name, plan in TENANTS.items()
-    )
-    models = "models: [{match: '*', max_output_tokens: 300}]"
-    return f"version: 1\norganisations: {{acme: {{}}}}\n{models}\nplans:{plans}tenants:\n{tenants}"
+    return policy_of(plans, TENANTS, "models: [{match: '*', max_output_tokens: 300}]\n")
 
 
 @pytest.fixture(scope="module")
 def gateway(model: ModelServer) -> Iterator[Gateway]:
-    with policies_of(policy()) as path, temporary_dir() as data:
-        running = Gateway(path, model.url, data)
+    with serving(policy(), model) as running:
         yield running
-        for made in clients:
-            made.close()
-        running.close()
-
-
-clients: list[openai.OpenAI] = []
-
-
-def client(gateway: Gateway, tenant: str) -> openai.OpenAI:
-    clients.append(openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=key(tenant), max_retries=0, timeout=20))
-    return clients[-1]
 
 
 def line(at: int = 0, url: str = "/v1/chat/completions", **body: Any) -> dict[str, Any]:
@@ -77,20 +59,16 @@ def jsonl(lines: list[dict[str, Any]]) -> bytes:
 
 
 def upload(gateway: Gateway, tenant: str, lines: list[dict[str, Any]]) -> str:
-    return client(gateway, tenant).files.create(file=("requests.jsonl", jsonl(lines)), purpose="batch").id
+    return openai_of(gateway, tenant).files.create(file=("requests.jsonl", jsonl(lines)), purpose="batch").id
 
 
 def submit(gateway: Gateway, tenant: str, file: str, endpoint: Any = "/v1/chat/completions") -> Any:
-    return client(gateway, tenant).batches.create(input_file_id=file, endpoint=endpoint, completion_window="24h")
-
-
-def used(gateway: Gateway, tenant: str) -> dict[str, int]:
-    return {name: row["used"] for name, row in gateway.usage(tenant).items() if row["used"]}
+    return openai_of(gateway, tenant).batches.create(input_file_id=file, endpoint=endpoint, completion_window="24h")
 
 
 def test_a_batch(gateway: Gateway, model: ModelServer) -> None:
     """An upload is one request and its bytes; the batch is charged each request at its bound; its results are its tenant's."""
-    asked = client(gateway, "one")
+    asked = openai_of(gateway, "one")
     file = upload(gateway, "one", asks(30, 50))
     kept = asked.files.content(file).read()
     assert [json.loads(each)["body"]["max_tokens"] for each in kept.splitlines()] == [30, 50]
@@ -116,9 +94,9 @@ def test_nobody_elses(gateway: Gateway, model: ModelServer) -> None:
     """An id opens nothing for another tenant of the same organisation, and the model server is not even asked."""
     file = upload(gateway, "gone", asks(1))
     made = submit(gateway, "gone", file)
-    output = client(gateway, "gone").batches.retrieve(made.id).output_file_id
+    output = openai_of(gateway, "gone").batches.retrieve(made.id).output_file_id
     assert output is not None
-    other, count = client(gateway, "other"), len(model.seen)
+    other, count = openai_of(gateway, "other"), len(model.seen)
     for item in (file, output, "file-unknown"):
         for ask in (other.files.retrieve, other.files.content, other.files.delete):
             with pytest.raises(openai.NotFoundError, match="No such File object"):
@@ -142,13 +120,13 @@ def test_files_in_requests(gateway: Gateway, model: ModelServer) -> None:
     part: Any = {"type": "file", "file": {"file_id": file}}
     chat: Any = {"model": "demo-small", "messages": [{"role": "user", "content": [part]}], "max_tokens": 5}
     given: Any = [{"role": "user", "content": [{"type": "input_file", "file_id": file}]}]
-    refers, count = client(gateway, "refers"), len(model.seen)
+    refers, count = openai_of(gateway, "refers"), len(model.seen)
     with pytest.raises(openai.NotFoundError, match="only files that you uploaded"):
         refers.chat.completions.create(**chat)
     with pytest.raises(openai.NotFoundError, match="only files that you uploaded"):
         refers.responses.create(model="demo-small", input=given)
     assert len(model.seen) == count
-    assert client(gateway, "gone").chat.completions.create(**chat).choices
+    assert openai_of(gateway, "gone").chat.completions.create(**chat).choices
 
 
 def test_budgets_end(gateway: Gateway, model: ModelServer) -> None:
@@ -174,7 +152,7 @@ def test_never_shortened(gateway: Gateway) -> None:
 def test_refused_by_the_model_server(gateway: Gateway, model: ModelServer) -> None:
     """A batch of a file that is no longer there is one request."""
     file = upload(gateway, "refers", asks(5, 5, 5))
-    client(gateway, "refers").files.delete(file)
+    openai_of(gateway, "refers").files.delete(file)
     with pytest.raises(openai.BadRequestError, match="does not exist"):
         submit(gateway, "refers", file)
     assert {name: amount for name, amount in used(gateway, "refers").items() if name != "bytes"} == {"requests": 2}
@@ -191,7 +169,7 @@ def test_plans_must_name_them(gateway: Gateway) -> None:
 def test_output_policies_reach_in(gateway: Gateway, model: ModelServer) -> None:
     """In each line max_tokens is lowered or set, and fields are dropped; what must not be there is named."""
     file = upload(gateway, "curbed", [*asks(10, 400, stop=["x"]), line(2)])
-    sent = client(gateway, "curbed").files.content(file).read().splitlines()
+    sent = openai_of(gateway, "curbed").files.content(file).read().splitlines()
     bodies = [json.loads(each)["body"] for each in sent]
     assert [each["max_tokens"] for each in bodies] == [10, 20, 20]
     assert all("stop" not in each for each in bodies)
@@ -213,7 +191,7 @@ def test_edited_answers_have_no_batches(gateway: Gateway) -> None:
 def test_unbounded_lines(gateway: Gateway) -> None:
     """A request that bounds nothing gets its model's bound: nobody is there to hold more for it while it runs."""
     file = upload(gateway, "long", [line(0, n=2)])
-    assert json.loads(client(gateway, "long").files.content(file).read())["body"]["max_tokens"] == 300
+    assert json.loads(openai_of(gateway, "long").files.content(file).read())["body"]["max_tokens"] == 300
     submit(gateway, "long", file)
     assert used(gateway, "long")["out"] == 600
 
@@ -221,7 +199,7 @@ def test_unbounded_lines(gateway: Gateway) -> None:
 def test_embeddings_and_responses(gateway: Gateway, model: ModelServer) -> None:
     """Other endpoints have batches too; responses are not kept, and embeddings make no output."""
     vectors = {"custom_id": "v", "method": "POST", "url": "/v1/embeddings", "body": {"model": "demo-v", "input": ["a", "b"]}}
-    asked = client(gateway, "vectors")
+    asked = openai_of(gateway, "vectors")
     made = submit(gateway, "vectors", upload(gateway, "vectors", [vectors]), "/v1/embeddings")
     assert "out" not in used(gateway, "vectors")
     output = asked.batches.retrieve(made.id).output_file_id
@@ -267,7 +245,7 @@ def test_bad_lines(gateway: Gateway, model: ModelServer, content: bytes, says: s
     """One bad line refuses the file with a 400 that names it; nothing goes up, and nothing is counted."""
     count = len(model.seen)
     with pytest.raises(openai.BadRequestError, match=says):
-        client(gateway, "bad").files.create(file=("requests.jsonl", content), purpose="batch")
+        openai_of(gateway, "bad").files.create(file=("requests.jsonl", content), purpose="batch")
     assert len(model.seen) == count
     assert used(gateway, "bad") == {}
 
@@ -276,7 +254,7 @@ def test_bad_lines(gateway: Gateway, model: ModelServer, content: bytes, says: s
 def test_other_purposes(gateway: Gateway, purpose: Any) -> None:
     """There is one purpose here."""
     with pytest.raises(openai.BadRequestError, match="purpose: must be 'batch' here"):
-        client(gateway, "bad").files.create(file=b"x", purpose=purpose)
+        openai_of(gateway, "bad").files.create(file=b"x", purpose=purpose)
 
 
 def test_ends_of_lines_in_texts(gateway: Gateway) -> None:
@@ -284,7 +262,7 @@ def test_ends_of_lines_in_texts(gateway: Gateway) -> None:
     smuggled = "\u2028" + json.dumps(line(9)) + "\x85\u2029"
     lines = [line(0, messages=[{"role": "user", "content": smuggled}])]
     raw = json.dumps(lines[0], ensure_ascii=False).encode()
-    asked = client(gateway, "other")
+    asked = openai_of(gateway, "other")
     file = asked.files.create(file=("requests.jsonl", raw + b"\r\n"), purpose="batch").id
     kept = asked.files.content(file).read().decode()
     assert len(kept.splitlines()) == 1
@@ -307,6 +285,4 @@ def test_a_policy_that_changed(model: ModelServer) -> None:
                 submit(running, "changed", file)
             assert submit(running, "changed", upload(running, "changed", asks(90))).id
         finally:
-            for made in clients:
-                made.close()
             running.close()

@@ -19,8 +19,8 @@ from typing import Any
 import openai
 import pytest
 
-from gateway.policy.keys import digest
-from tests.support import SECRET, Gateway, ModelServer, eventually, key, policies_of, temporary_dir
+from tests.e2e.tenants import openai_of, policy_of, serving, used
+from tests.support import Gateway, ModelServer, eventually, key, policies_of, temporary_dir
 
 DAY = "per: day, window: calendar"
 BUDGETS = f"""[
@@ -48,37 +48,19 @@ TENANTS = (
 )
 
 
+PLAN_OF = {"kept": "plain", "drop": "drop"}
+
+
 def policy() -> str:
-    tenants = "".join(
-        f"  {name}: {{organisation: acme, plan: {'plain' if name == 'kept' else 'drop' if name == 'drop' else 'media'}, keys: "
-        f'[{{id: {name}-1, hash: "hmac-sha256:{digest(SECRET.encode(), key(name))}"}}]}}\n'
-        for name in TENANTS
-    )
     plans = f"  media: {{endpoints: [audio/*, images/*], budgets: {BUDGETS}}}\n  plain: {{}}\n"
     plans += "  drop: {endpoints: [audio/*], output: {drop: [logprobs], refuse: [temperature]}}\n"
-    return f"version: 1\norganisations: {{acme: {{}}}}\nplans:\n{plans}tenants:\n{tenants}"
+    return policy_of(plans, {name: PLAN_OF.get(name, "media") for name in TENANTS})
 
 
 @pytest.fixture(scope="module")
 def gateway(model: ModelServer) -> Iterator[Gateway]:
-    with policies_of(policy()) as path, temporary_dir() as data:
-        running = Gateway(path, model.url, data)
+    with serving(policy(), model) as running:
         yield running
-        for made in clients:
-            made.close()
-        running.close()
-
-
-clients: list[openai.OpenAI] = []
-
-
-def client(gateway: Gateway, tenant: str) -> openai.OpenAI:
-    clients.append(openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=key(tenant), max_retries=0, timeout=60))
-    return clients[-1]
-
-
-def used(gateway: Gateway, tenant: str) -> dict[str, int]:
-    return {name: row["used"] for name, row in gateway.usage(tenant).items() if row["used"]}
 
 
 def wav(seconds: int, rate: int = 8000) -> bytes:
@@ -93,7 +75,7 @@ def wav(seconds: int, rate: int = 8000) -> bytes:
 
 def test_speech(gateway: Gateway) -> None:
     """Audio comes byte for byte; its seconds are those of its text: 30 characters are two."""
-    said = client(gateway, "speech").audio.speech.create(
+    said = openai_of(gateway, "speech").audio.speech.create(
         model="demo-tts", voice="alloy", input="thirty characters of a sentence"[:30]
     )
     assert said.content == b"".join(b"\xff\xfb\x00" + word for word in b"thirty characters of a sentenc".split())
@@ -103,7 +85,7 @@ def test_speech(gateway: Gateway) -> None:
 def test_transcription(gateway: Gateway, model: ModelServer) -> None:
     """Seconds, tokens and bytes are what the answer and the file say; the model server gets the very file."""
     sound = wav(5)
-    heard = client(gateway, "json").audio.transcriptions.create(model="demo-listen", file=("a b.wav", sound, "audio/wav"))
+    heard = openai_of(gateway, "json").audio.transcriptions.create(model="demo-listen", file=("a b.wav", sound, "audio/wav"))
     assert heard.text == "The gauger came at noon"
     file = model.last().json["file"]
     assert (file["filename"], file["kind"], file["sha256"]) == ("a b.wav", "audio/wav", sha256(sound).hexdigest())
@@ -112,7 +94,7 @@ def test_transcription(gateway: Gateway, model: ModelServer) -> None:
 
 def test_transcription_as_text(gateway: Gateway) -> None:
     """A text passes; it tells no seconds, so those of the file are charged: here those that 16 kbit/s would be."""
-    heard = client(gateway, "text").audio.transcriptions.create(
+    heard = openai_of(gateway, "text").audio.transcriptions.create(
         model="demo-whisper", file=b"\xff" * 20_001, response_format="text"
     )
     assert str(heard).startswith("The gauger")
@@ -121,7 +103,7 @@ def test_transcription_as_text(gateway: Gateway) -> None:
 
 def test_transcription_streamed(gateway: Gateway) -> None:
     """Events come as they are, the last one's usage is charged."""
-    events = list(client(gateway, "stream").audio.transcriptions.create(model="demo-listen", file=wav(4), stream=True))
+    events = list(openai_of(gateway, "stream").audio.transcriptions.create(model="demo-listen", file=wav(4), stream=True))
     assert [event.type for event in events] == [*["transcript.text.delta"] * 4, "transcript.text.done"]
     assert used(gateway, "stream") == {"requests": 1, "seconds": 4, "bytes": len(wav(4)), "tokens": 45}
 
@@ -129,7 +111,7 @@ def test_transcription_streamed(gateway: Gateway) -> None:
 def test_whisper_tells_seconds(gateway: Gateway) -> None:
     """What the answer tells is charged, and not what was held: 160,000 bytes are ten seconds and not eighty. A model
     that does not stream answers whole, whatever it was asked."""
-    with client(gateway, "whisper") as openai_client:
+    with openai_of(gateway, "whisper") as openai_client:
         answer = openai_client.audio.transcriptions.with_raw_response.create(
             model="demo-whisper", file=b"\xff" * 160_000, stream=True
         )
@@ -140,7 +122,7 @@ def test_whisper_tells_seconds(gateway: Gateway) -> None:
 def test_translation(gateway: Gateway) -> None:
     """The same into English."""
     with pytest.warns(DeprecationWarning, match="deprecated"):
-        heard = client(gateway, "translate").audio.translations.create(
+        heard = openai_of(gateway, "translate").audio.translations.create(
             model="demo-whisper", file=wav(3), response_format="verbose_json"
         )
     assert (heard.text, heard.duration) == ("The gauger came", 3.0)
@@ -149,7 +131,7 @@ def test_translation(gateway: Gateway) -> None:
 
 def test_images(gateway: Gateway) -> None:
     """Images are counted, and their tokens where the model has such."""
-    made = client(gateway, "make").images.generate(
+    made = openai_of(gateway, "make").images.generate(
         model="gpt-image-1", prompt="a quiet face", n=2, quality="low", size="1024x1024"
     )
     assert made.data is not None
@@ -159,7 +141,7 @@ def test_images(gateway: Gateway) -> None:
 
 def test_images_streamed(gateway: Gateway) -> None:
     """Partial images come as they are."""
-    events = client(gateway, "draw").images.generate(model="gpt-image-1", prompt="a rod", stream=True, partial_images=2)
+    events = openai_of(gateway, "draw").images.generate(model="gpt-image-1", prompt="a rod", stream=True, partial_images=2)
     assert [event.type for event in events] == [
         *["image_generation.partial_image"] * 2,
         "image_generation.completed",
@@ -169,7 +151,7 @@ def test_images_streamed(gateway: Gateway) -> None:
 
 def test_edits(gateway: Gateway, model: ModelServer) -> None:
     """Several images and a mask go up under their names, in their order."""
-    made = client(gateway, "edit").images.edit(
+    made = openai_of(gateway, "edit").images.edit(
         model="gpt-image-1",
         prompt="two words",
         image=[b"first", b"second!"],
@@ -188,7 +170,7 @@ def test_edits(gateway: Gateway, model: ModelServer) -> None:
 def test_variations(gateway: Gateway) -> None:
     """A model must be named here; then they are images like others."""
     with pytest.warns(DeprecationWarning, match="deprecated"):
-        made = client(gateway, "vary").images.create_variation(image=b"png", model="dall-e-2", n=2)
+        made = openai_of(gateway, "vary").images.create_variation(image=b"png", model="dall-e-2", n=2)
     assert made.data is not None
     assert len(made.data) == 2
     status, answer = post(gateway, "vary", "/v1/images/variations", form(('name="image"; filename="a.png"', b"png")))
@@ -268,7 +250,7 @@ def test_no_form(gateway: Gateway) -> None:
 def test_large(gateway: Gateway, model: ModelServer) -> None:
     """Megabytes pass whole, and what they are is what was sent."""
     sound = bytes(range(256)) * 40_000
-    client(gateway, "large").audio.transcriptions.create(model="demo-whisper", file=sound, prompt="x", timeout=60)
+    openai_of(gateway, "large").audio.transcriptions.create(model="demo-whisper", file=sound, prompt="x", timeout=60)
     assert model.last().json["file"]["sha256"] == sha256(sound).hexdigest()
     assert used(gateway, "large") == {"requests": 1, "seconds": 640, "bytes": len(sound)}
 
@@ -325,13 +307,13 @@ def test_a_client_that_leaves_while_it_is_sent_on() -> None:
 def test_upstream_dies(gateway: Gateway) -> None:
     """A model server that breaks off after it has read everything: the bytes and the seconds are charged, as they were held."""
     with pytest.raises(openai.InternalServerError):
-        client(gateway, "dies").audio.transcriptions.create(model="demo-whisper?die_early=1", file=wav(7))
+        openai_of(gateway, "dies").audio.transcriptions.create(model="demo-whisper?die_early=1", file=wav(7))
     assert {**used(gateway, "dies"), "tokens": 0} == {"requests": 1, "seconds": 7, "bytes": len(wav(7)), "tokens": 0}
 
 
 def test_upstream_refuses(gateway: Gateway) -> None:
     """Refused by the model server: a request, and the bytes that went up; nothing was heard. Its own faults cost nothing."""
-    with client(gateway, "refused") as refused:
+    with openai_of(gateway, "refused") as refused:
         with pytest.raises(openai.BadRequestError):
             refused.audio.transcriptions.create(model="demo-whisper?status=400", file=wav(7))
         with pytest.raises(openai.InternalServerError):
@@ -342,13 +324,13 @@ def test_upstream_refuses(gateway: Gateway) -> None:
 def test_seconds_end(gateway: Gateway) -> None:
     """What does not fit is a 429 of the vendor's that names the budget, before anything goes up."""
     with pytest.raises(openai.RateLimitError, match=r"seconds of audio per day \[budget seconds\]: Limit 8000, Requested 8001"):
-        client(gateway, "seconds").audio.transcriptions.create(model="demo-whisper", file=wav(8001, rate=1000))
+        openai_of(gateway, "seconds").audio.transcriptions.create(model="demo-whisper", file=wav(8001, rate=1000))
     assert used(gateway, "seconds") == {}
 
 
 def test_images_end(gateway: Gateway) -> None:
     """Two times eight images are sixteen of twenty."""
-    asks = client(gateway, "count")
+    asks = openai_of(gateway, "count")
     for _ in range(2):
         asks.images.generate(model="dall-e-3", prompt="x", n=8)
     with pytest.raises(openai.RateLimitError, match="images per day"):
@@ -358,7 +340,7 @@ def test_images_end(gateway: Gateway) -> None:
 
 def test_bytes_end(gateway: Gateway) -> None:
     """Four times nine megabytes are thirty-six of forty."""
-    asks = client(gateway, "bytes")
+    asks = openai_of(gateway, "bytes")
     for _ in range(4):
         asks.images.edit(model="dall-e-2", prompt="x", image=bytes(9_000_000))
     with pytest.raises(openai.RateLimitError, match="uploaded bytes per day"):
@@ -368,7 +350,7 @@ def test_bytes_end(gateway: Gateway) -> None:
 
 def test_plans_must_name_them(gateway: Gateway) -> None:
     """A plan that names no endpoints has none of these."""
-    with client(gateway, "kept") as asks:
+    with openai_of(gateway, "kept") as asks:
         for ask in (
             lambda: asks.audio.speech.create(model="m", voice="alloy", input="x"),
             lambda: asks.audio.transcriptions.create(model="m", file=b"x"),
@@ -381,7 +363,7 @@ def test_plans_must_name_them(gateway: Gateway) -> None:
 
 def test_output_policies_reach_into_forms(gateway: Gateway, model: ModelServer) -> None:
     """Fields are dropped from forms, and refused in them."""
-    with client(gateway, "drop") as asks:
+    with openai_of(gateway, "drop") as asks:
         answer = asks.audio.transcriptions.with_raw_response.create(model="demo-listen", file=wav(1), include=["logprobs"])
         assert answer.headers["x-gauger-dropped"] == "logprobs"
         assert "include" not in model.last().json

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 from pydantic import BaseModel
 
 from tests.raw_upstream import RawUpstream, answer, json_answer
-from tests.support import FIXTURES, Gateway, key, temporary_dir
+from tests.support import FIXTURES, Gateway, key
 
 HI: Any = [{"role": "user", "content": "Hi"}]
 TRANSCRIPTS = FIXTURES.parent / "wires" / "transcripts"
@@ -24,19 +23,8 @@ class Cask(BaseModel):
 
 
 @pytest.fixture(scope="module")
-def upstream() -> Iterator[RawUpstream]:
-    server = RawUpstream()
-    yield server
-    server.close()
-
-
-@pytest.fixture(scope="module")
-def gateway(upstream: RawUpstream) -> Iterator[Gateway]:
-    with temporary_dir() as policies, temporary_dir() as data:
-        shutil.copy(FIXTURES / "transparent.yaml", policies / "all.yaml")
-        running = Gateway(policies, upstream.url, data)
-        yield running
-        running.close()
+def gateway(transparent: Gateway) -> Gateway:
+    return transparent
 
 
 @pytest.fixture

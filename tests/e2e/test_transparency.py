@@ -5,16 +5,14 @@ from __future__ import annotations
 import gzip
 import http.client
 import json
-import shutil
 import socket
 import zlib
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.raw_upstream import RawUpstream, answer, json_answer
-from tests.support import FIXTURES, Gateway, eventually, key, temporary_dir
+from tests.support import FIXTURES, Gateway, eventually, key
 
 CHAT = "/v1/chat/completions"
 ASK = b'{"model":"m","max_tokens":5,"messages":[{"role":"user","content":"Hi"}]}'
@@ -31,19 +29,8 @@ Answer = tuple[int, dict[str, list[str]], bytes]
 
 
 @pytest.fixture(scope="module")
-def upstream() -> Iterator[RawUpstream]:
-    server = RawUpstream()
-    yield server
-    server.close()
-
-
-@pytest.fixture(scope="module")
-def gateway(upstream: RawUpstream) -> Iterator[Gateway]:
-    with temporary_dir() as policies, temporary_dir() as data:
-        shutil.copy(FIXTURES / "transparent.yaml", policies / "all.yaml")
-        running = Gateway(policies, upstream.url, data)
-        yield running
-        running.close()
+def gateway(transparent: Gateway) -> Gateway:
+    return transparent
 
 
 def call(gateway: Gateway, method: str, target: str, body: bytes | None = None, tenant: str = "free", **headers: str) -> Answer:
