@@ -83,6 +83,8 @@ class EvidenceSink:
         self.keep_us = policy.watch.keep_evidence_s * 1_000_000
         self._cursors: dict[str, tuple[str, int]] = {}
         """Organisation -> (entry of the stream, how many of it have come)."""
+        self._last = ""
+        """Where the stream ended when it was found to have begun anew; "": it has not."""
         self._lost: dict[str, int] = {}
         self._members: dict[str, set[tuple[str, str]]] = {}
         """Cluster -> (organisation, tenant) of its members."""
@@ -99,6 +101,8 @@ class EvidenceSink:
         self._cursors[organisation] = (entry, index + 1)
         try:
             book = self._books.log(organisation)
+            if self._last and _order(book.position[0]) > max(_order(self._last), _order(entry)):
+                book.position = ("", 0)
             if (_order(entry), index) < (_order(book.position[0]), book.position[1]):
                 return  # it was kept before a crash
             book.append(
@@ -111,6 +115,11 @@ class EvidenceSink:
             self._failed(error)
             if not self._books.has(organisation) or not self._books.log(organisation).has_room:
                 self._lost[organisation] = self._lost.get(organisation, 0) + 1
+
+    def anew(self, last: str) -> None:
+        """The stream began anew, and ends with the entry `last`: places beyond it are of the stream that is gone."""
+        self._last = last
+        self._cursors.clear()
 
     def decided(self, decision: Decision) -> None:
         """Somebody was moved, joined, or pardoned; of a cluster it is told in every member's own chain too."""
@@ -142,7 +151,7 @@ class EvidenceSink:
     def tick(self) -> None:
         """About once a second: everything so far is signed and on disk."""
         now_us = self._books.now_us()
-        if now_us - self._synced_us >= SYNC_EVERY_US:
+        if not 0 <= now_us - self._synced_us < SYNC_EVERY_US:
             self._synced_us = now_us
             self._sync()
 
@@ -151,7 +160,7 @@ class EvidenceSink:
         self._sync()
         obey(self._books)
         now_us = self._books.now_us()
-        if now_us - self._retained_us >= RETAIN_EVERY_US:
+        if not 0 <= now_us - self._retained_us < RETAIN_EVERY_US:
             self._retained_us = now_us
             self._retain()
 

@@ -35,6 +35,8 @@ class WatchScripts(NamedTuple):
     place: Script
     pardon: Script
     rungs: Script
+    keep: Script
+    facts: Script
 
 
 _CONSTANT = re.compile(r"^local ([A-Z_]+) = ('[^'\n]*'|[0-9.e-]+)(?: --.*)?\n", re.MULTILINE)

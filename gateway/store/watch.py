@@ -6,7 +6,7 @@ anybody has read them or not.
 
 Layout: everything is in one slot of a cluster, `g1:{watch}:...`: `s` the stream of sightings; `l` the analyst's lease; `n` the
 version, `z` subjects by version, `r` rungs; `d` dossiers; `p` pardons that the analyst has not read; `f` facts, and `fn` their
-version; `a` where the analyst was.
+version; `a` where the analyst was, and `w` what it says of itself.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import Any, NamedTuple, Protocol
 from gateway.store.link import Argument, ReplyFault
 from gateway.store.scripts import Script, load_watch_scripts
 
-_STREAM, _LEASE, _VERSION, _BY_VERSION, _RUNGS, _DOSSIERS, _PARDONS, _FACTS, _FACTS_VERSION, _AT = (
-    b"g1:{watch}:" + name for name in (b"s", b"l", b"n", b"z", b"r", b"d", b"p", b"f", b"fn", b"a")
+_STREAM, _LEASE, _VERSION, _BY_VERSION, _RUNGS, _DOSSIERS, _PARDONS, _FACTS, _FACTS_VERSION, _AT, _STATE = (
+    b"g1:{watch}:" + name for name in (b"s", b"l", b"n", b"z", b"r", b"d", b"p", b"f", b"fn", b"a", b"w")
 )
 PAGE = 500
 """Rungs, dossiers and placements in one call: the store serves nobody else meanwhile."""
@@ -55,6 +55,14 @@ class Placement(NamedTuple):
     """The pardon that this follows."""
 
 
+class Stated(NamedTuple):
+    """What the operator knows of a tenant."""
+
+    version: int
+    """Of all facts, when it was said."""
+    data: bytes
+
+
 class Changes(NamedTuple):
     version: int
     """What is known after this; below what was asked for: the store has begun anew."""
@@ -81,6 +89,16 @@ class WatchStore:
         start = f"({after}".encode() if after != "0" else b"-"
         reply = await self._send((b"XRANGE", _STREAM, start, b"+", b"COUNT", at_most))
         return [(entry_id.decode(), _batch(dict(zip(fields[::2], fields[1::2])))) for entry_id, fields in reply]
+
+    async def has(self, entry_id: str) -> bool:
+        """That entry is there."""
+        at = entry_id.encode()
+        return bool(await self._send((b"XRANGE", _STREAM, at, at)))
+
+    async def last(self) -> str:
+        """The newest entry that is there; "": none is."""
+        reply = await self._send((b"XREVRANGE", _STREAM, b"+", b"-", b"COUNT", 1))
+        return str(reply[0][0].decode()) if reply else ""
 
     # Rungs.
 
@@ -122,8 +140,14 @@ class WatchStore:
     async def position(self) -> str:
         return bytes(await self._send((b"GET", _AT)) or b"0").decode()
 
-    async def set_position(self, entry_id: str) -> None:
-        await self._send((b"SET", _AT, entry_id.encode()))
+    async def keep(self, holder: str, entry_id: str, state: bytes) -> int:
+        """Say how far what was read is kept, and what else is to be known of the analyst (b"": what was said before).
+        -1: another holds the lease; 0: no place was known before; 1: one was."""
+        return int(await self._run(self._scripts.keep, (_LEASE, _AT, _STATE), (holder.encode(), entry_id.encode(), state)))
+
+    async def state(self) -> bytes:
+        """What the analyst said of itself last; b"": nothing."""
+        return bytes(await self._send((b"GET", _STATE)) or b"")
 
     # The operator's.
 
@@ -149,16 +173,17 @@ class WatchStore:
         return _names(await self._send((b"HGETALL", _PARDONS)))
 
     async def state_facts(self, facts: Mapping[str, bytes]) -> None:
-        """What is known of these tenants from now on."""
-        for tenant, stated in facts.items():
-            await self._send((b"HSET", _FACTS, tenant.encode(), stated))
-        await self._send((b"INCR", _FACTS_VERSION))
+        """What is known of these tenants from now on, a page at a time."""
+        rows = list(facts.items())
+        for start in range(0, len(rows), PAGE):
+            args = [each for tenant, stated in rows[start : start + PAGE] for each in (tenant.encode(), stated)]
+            await self._run(self._scripts.facts, (_FACTS_VERSION, _FACTS), tuple(args))
 
     async def facts_version(self) -> int:
         return int(await self._send((b"GET", _FACTS_VERSION)) or 0)
 
-    async def facts(self) -> dict[str, bytes]:
-        return _names(await self._send((b"HGETALL", _FACTS)))
+    async def facts(self) -> dict[str, Stated]:
+        return {name: _stated(row) for name, row in _names(await self._send((b"HGETALL", _FACTS))).items()}
 
     async def _send(self, command: tuple[Argument, ...]) -> Any:
         return await self._connection.send(command)
@@ -186,6 +211,12 @@ def _batch(fields: Mapping[bytes, bytes]) -> Batch:
         )
     except ValueError:
         return Batch("", 0, 0, b"[]", is_last=True)
+
+
+def _stated(row: bytes) -> Stated:
+    """Of a gateway of an earlier version without its version: as if it had been known always."""
+    version, _, data = row.partition(b"\n")
+    return Stated(int(version), data) if version.isdigit() else Stated(0, row)
 
 
 def _names(reply: Sequence[bytes]) -> dict[str, bytes]:

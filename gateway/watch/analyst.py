@@ -9,6 +9,7 @@ the policy no longer has) is left out and counted. A bug in judging one subject 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -16,12 +17,12 @@ import structlog
 
 from gateway.policy.model import Policy
 from gateway.policy.verdicts import rank_of
-from gateway.store.watch import Batch, Placement
+from gateway.store.watch import Batch, Placement, Stated
 from gateway.values import Rung
 from gateway.watch import seen as written
 from gateway.watch.archive import Archive
 from gateway.watch.book import CASES_MAX, Book, worst
-from gateway.watch.cases import CLUSTER, Case, dossier_of, footing_on, is_due
+from gateway.watch.cases import CLUSTER, Case, dossier_of, footing_from, is_due, steps_said
 from gateway.watch.groups import SILENT_US, TELL_EVERY_US, Groups, Linker
 from gateway.watch.ladder import GROUND, moved, pardon, step
 from gateway.watch.runs import Gap, Runs
@@ -37,6 +38,10 @@ REQUESTS_MIN = 5
 """With fewer nothing is judged."""
 LIFE_US = 3_600_000_000
 """How long a rung holds without being said again."""
+MISSING_MAX = 20
+"""Gaps that an operator is told of, the last ones."""
+MISSING_US = 60_000_000
+"""Gaps of one kind within this time are told as one."""
 
 
 class Analyst:
@@ -57,9 +62,18 @@ class Analyst:
         self._runs = Runs()
         self.unread = 0
         """Sightings that could not be used."""
-        dumped = archive.mark("runs")
-        if dumped is not None:
-            self._runs.load(orjson.loads(dumped))
+        self._facts: dict[str, dict[str, str]] = {}
+        """What the operator knows of tenants."""
+        self._stated: dict[str, Stated] = {}
+        self._facts_told = int(archive.mark("facts") or 0)
+        """Facts up to this version are on record."""
+        self._relinked = Runs()
+        self.missing: list[tuple[int, str, int]] = []
+        """Gaps, the last one last: when, why, how many requests (0: nobody knows)."""
+        for runs, mark in ((self._runs, "runs"), (self._relinked, "links_runs")):
+            dumped = archive.mark(mark)
+            if dumped is not None:
+                runs.load(orjson.loads(dumped))
 
     # What comes in.
 
@@ -77,14 +91,14 @@ class Analyst:
                     self._groups.recall(name, said)
                 else:
                     self._recall(name, said, rungs.get(name, b"null"))
+                self._obey_again(name, int((said.get("pardon") or {}).get("at_us", 0)))
             except (ValueError, TypeError, LookupError, AttributeError) as error:
                 log.warning("dossier_unread", subject=name, side="store", error=type(error).__name__)
 
     def _recall(self, name: str, said: Mapping[str, Any], rung_bytes: bytes) -> None:
-        ladder = self._book.policy.ladders.get(str(said.get("ladder", "")))
         case = Case(name, str(said.get("organisation", "")))
-        case.footing = footing_on(ladder, said.get("footing"), said.get("step"))
-        case.ladder, case.steps = ("", ()) if ladder is None else (ladder.name, ladder.steps)
+        case.footing, case.ladder = footing_from(said.get("footing")), str(said.get("ladder", ""))
+        case.steps = steps_said(case.footing, said.get("stood"), said.get("step"))
         case.cluster, case.profile, case.score = str(said.get("cluster", "")), str(said.get("profile", "")), int(said["score"])
         case.requests, case.last_us = int(said.get("requests", 0)), int(said.get("last_us", 0))
         case.pardon = dict(said.get("pardon") or {})
@@ -94,16 +108,49 @@ class Analyst:
         if not case.footing.is_blank or case.cluster or case.rung is not None:
             self._book.live.add(name)
 
-    def take(self, entry: str, batch: Batch, at_us: int) -> None:
-        """One entry of the stream."""
+    def _obey_again(self, name: str, pardoned_us: int) -> None:
+        """What is kept here may be from before a pardon that another analyst obeyed: then it is forgotten here, too."""
+        known_us, in_links = self._archive.obeyed(name)
+        if known_us < pardoned_us:
+            self._archive.obey(name, pardoned_us)
+        if (known_us < pardoned_us or not in_links) and pardoned_us and not name.startswith(CLUSTER):
+            self._links.forget(name)
+
+    def take(self, entry: str, batch: Batch, at_us: int, *, is_on_record: bool = False) -> None:
+        """One entry of the stream. `is_on_record`: another analyst has written it down."""
         told_before, gaps = self._runs.take(batch, at_us)
         for gap in gaps:
             self._missing(gap)
         read, unread = written.decode(batch.data)
         self.unread += unread
         for one in read[told_before:]:
-            self._sink.seen(entry, one)
+            if not is_on_record:
+                self._sink.seen(entry, one)
             self._take(one)
+
+    def relink(self, batch: Batch, at_us: int) -> int:
+        """One entry of the stream that is known, but came after links were last kept: they alone learn it. How many requests
+        are missing before it."""
+        told_before, gaps = self._relinked.take(batch, at_us)
+        for one in written.decode(batch.data)[0][told_before:]:
+            case = self._book.cases.get(one.subject)
+            if case is not None and one.at_us <= case.pardon.get("at_us", 0):
+                continue
+            with suppress(Exception):  # as in `_take`, where it was said
+                self._links.note(one.subject, one.sighting, one.at_us)
+        return sum(gap.numbers for gap in gaps)
+
+    def anew(self, last: str, now_us: int) -> None:
+        """The store came back without what was in it: everything is told again, and the gap is on record."""
+        self._sink.anew(last)
+        self._missing(Gap("", 0, 0, "anew", now_us))
+        self._facts_told = 0
+        self._stated = {}
+        self._groups.tell_again()
+        for case in self._book.cases.values():
+            case.told, case.rung = (), None
+            if case.score or case.pardon or not case.footing.is_blank:
+                self._told.add(case.subject)
 
     def _take(self, one: Seen) -> None:
         who = self._book.who(one.subject, one.at_us)
@@ -143,6 +190,11 @@ class Analyst:
 
     def _missing(self, gap: Gap) -> None:
         log.warning("sightings_missing", run=gap.run, first=gap.first, count=gap.numbers, reason=gap.why)
+        at_us, why, count = self.missing[-1] if self.missing else (0, "", 0)
+        if why == gap.why and 0 <= gap.at_us - at_us < MISSING_US:
+            self.missing[-1] = (at_us, why, count + gap.numbers)
+        else:
+            self.missing = [*self.missing[1 - MISSING_MAX :], (gap.at_us, gap.why, gap.numbers)]
         self._sink.missing(gap)
 
     def pardon(self, name: str, data: bytes, now_us: int) -> None:
@@ -153,11 +205,14 @@ class Analyst:
         except (TypeError, ValueError):
             said, until_us, at_us = {}, 0, now_us
         by, reason = str(said.get("by", "")), str(said.get("reason", ""))
-        self._archive.forget(name)
+        self._archive.obey(name, at_us)
         if name.startswith(CLUSTER):
-            self._groups.pardon(name, now_us, until_us=until_us, by=by, reason=reason)
+            members = self._groups.pardon(name, now_us, at_us=at_us, until_us=until_us, by=by, reason=reason)
+            for member in members:
+                self._unlink(member, now_us)
             self._pardoned[name] = data
             return
+        self._unlink(name, now_us)
         case = self._book.cases.get(name)
         if case is None:
             who = self._book.who(name, now_us)
@@ -171,24 +226,44 @@ class Analyst:
         self._book.live.add(name)
         self._due.pop(name, None)
 
-    def facts(self, facts: Mapping[str, bytes], now_us: int) -> int:
+    def _unlink(self, subject: str, now_us: int) -> None:
+        """What linked it is forgotten, but for the operator's own facts: it is not linked again by what was before."""
+        self._links.forget(subject)
+        if subject in self._facts:
+            self._links.facts(subject, self._facts[subject], now_us)
+
+    def facts(self, facts: Mapping[str, Stated], version: int, now_us: int) -> int:
         """What the operator knows of tenants. How many of them could not be used."""
         wrong = 0
-        for tenant, data in facts.items():
+        if version < self._facts_told:  # the store has begun anew
+            self._facts_told = 0
+        for tenant, stated in facts.items():
+            if self._stated.get(tenant) == stated:
+                continue
+            self._stated[tenant] = stated
             try:
-                self._links.facts(tenant, orjson.loads(data), now_us)
+                said = dict(orjson.loads(stated.data))
+                by, _ = str(said.pop("by", "")), said.pop("at_us", 0)
+                self._links.facts(tenant, said, now_us)
             except (ValueError, TypeError, AttributeError):
                 wrong += 1
+                continue
+            self._facts[tenant] = said
+            if stated.version > self._facts_told:
+                who = self._book.who(tenant, now_us)
+                case = self._book.cases.get(tenant) or Case(tenant, "" if who is None else who.organisation)
+                self._book.decided("facts", case, now_us, by=by, reason=", ".join(said) or "none")
+        self._facts_told = max([self._facts_told, *(stated.version for stated in facts.values())])
         return wrong
 
     # What is decided.
 
-    def tick(self, now_us: int) -> list[Placement]:
-        """Judge what is due, move who is to be moved, and say what is to be written."""
+    def tick(self, now_us: int, *, may_link: bool = True) -> list[Placement]:
+        """Judge what is due, move who is to be moved, and say what is to be written. `may_link`: see `relink`."""
         for name in list(self._due)[:JUDGED_MAX]:
             del self._due[name]
             self._judge(self._book.cases[name], now_us)
-        placements = self._groups.tick(now_us)
+        placements = self._groups.tick(now_us, may_link=may_link)
         placements += [Placement(name, answers=data) for name, data in self._pardoned.items()]
         self._pardoned = {}
         for name in list(self._book.live):
@@ -205,8 +280,9 @@ class Analyst:
     def checkpoint(self, position: str, *, with_links: bool = False) -> None:
         """Everything up to this entry is kept; links, which are large, where they are asked for."""
         self._sink.checkpoint()
-        links = {"links": self._links.dump()} if with_links else {}
-        self._archive.checkpoint(position=position.encode(), runs=orjson.dumps(self._runs.dump()), **links)
+        at, runs = position.encode(), orjson.dumps(self._runs.dump())
+        links = {"links": self._links.dump(), "links_position": at, "links_runs": runs} if with_links else {}
+        self._archive.checkpoint(position=at, runs=runs, facts=b"%d" % self._facts_told, **links)
 
     def _judge(self, case: Case, now_us: int) -> None:
         who = self._book.who(case.subject, now_us)
@@ -220,6 +296,9 @@ class Analyst:
 
     def _move(self, case: Case, now_us: int) -> list[Placement]:
         """Up or down its ladder, where its time has come; and what is to be told of it."""
+        case.last_us = min(case.last_us, now_us)  # later than now: the clock had leapt ahead
+        if case.pardon.get("at_us", 0) > now_us:
+            case.pardon["at_us"] = now_us
         ladder = self._book.ladder_of(case, now_us)
         before = case.footing
         name_before = self._book.step_of(case)
@@ -262,7 +341,7 @@ class Analyst:
             self._told.discard(case.subject)
         rung_bytes = self._rung_to_tell(case, rung, now_us)
         must_tell = is_new_step or bool(case.answers) or bool(rung_bytes)
-        if not must_tell and (told == case.told or now_us - case.told_us < TELL_EVERY_US):
+        if not must_tell and (told == case.told or 0 <= now_us - case.told_us < TELL_EVERY_US):
             return []
         steps = () if ladder is None else ladder.steps[: max(rank_of(ladder, own), rank_of(ladder, cluster_step))]
         dossier = dossier_of(
@@ -282,7 +361,7 @@ class Analyst:
             case.rung = None
             return write_rung(Rung(case.subject, before.ladder, "", now_us, now_us + LIFE_US))
         is_same = before is not None and before._replace(until_us=0) == rung._replace(until_us=0)
-        if is_same and before is not None and before.until_us - now_us > LIFE_US // 2:
+        if is_same and before is not None and LIFE_US // 2 < before.until_us - now_us <= LIFE_US:
             return b""
         case.rung = rung
         return write_rung(rung)

@@ -51,6 +51,10 @@ class Archive:
         db.execute("PRAGMA synchronous=NORMAL")
         db.execute("CREATE TABLE IF NOT EXISTS windows (name TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID")
         db.execute("CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID")
+        db.execute(
+            "CREATE TABLE IF NOT EXISTS pardons (name TEXT PRIMARY KEY, at_us INTEGER NOT NULL, in_links INTEGER NOT NULL)"
+            " WITHOUT ROWID"
+        )
         db.execute("BEGIN")
         return db
 
@@ -82,6 +86,16 @@ class Archive:
         self._dirty.discard(name)
         self._db.execute("DELETE FROM windows WHERE name = ?", (name,))
 
+    def obey(self, name: str, at_us: int) -> None:
+        """Forget the window, and remember by which pardon: an archive that lay aside meanwhile does not know of it."""
+        self.forget(name)
+        self._db.execute("INSERT OR REPLACE INTO pardons VALUES (?, ?, 0)", (name, at_us))
+
+    def obeyed(self, name: str) -> tuple[int, bool]:
+        """The last pardon of this name that is known here, by its time, and whether the links that are kept know of it too."""
+        found = self._db.execute("SELECT at_us, in_links FROM pardons WHERE name = ?", (name,)).fetchone()
+        return (0, False) if found is None else (int(found[0]), bool(found[1]))
+
     def mark(self, name: str) -> bytes | None:
         found = self._db.execute("SELECT data FROM marks WHERE name = ?", (name,)).fetchone()
         return None if found is None else bytes(found[0])
@@ -91,6 +105,8 @@ class Archive:
         for name in self._dirty:
             self._write(name, self._windows[name])
         self._dirty.clear()
+        if "links" in marks:
+            self._db.execute("UPDATE pardons SET in_links = 1 WHERE in_links = 0")
         for name, data in marks.items():
             self._db.execute("INSERT OR REPLACE INTO marks VALUES (?, ?)", (name, data))
         self._db.execute("COMMIT")

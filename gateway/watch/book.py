@@ -139,3 +139,5 @@ def _log(decision: Decision, step: Step | None) -> None:
             log.warning("watch_notify", subject=subject, ladder=ladder, step=step.name, score=decision.score)
     elif decision.kind == "pardon":
         log.warning("watch_pardon", subject=subject, by=decision.by, reason=decision.reason, before=decision.before)
+    elif decision.kind == "facts":
+        log.info("watch_facts", subject=subject, by=decision.by, known=decision.reason)

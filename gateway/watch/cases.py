@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
 
-from gateway.policy.model import Ladder, Step
+from gateway.policy.model import Place, Step
 from gateway.policy.watched import KEY_MARK
 from gateway.values import Finding, Rung
 from gateway.watch.ladder import GROUND, Footing
@@ -57,6 +58,7 @@ class Case:
         return self.subject.partition(KEY_MARK)[0]
 
 
+_NOWHERE = Place("", 0)
 JUDGE_EVERY_US = 30_000_000
 """With anything new; and whenever a sixteenth of its window is new."""
 
@@ -65,7 +67,7 @@ class Group:
     """One cluster."""
 
     __slots__ = ("id", "members", "reasons", "footings", "steps", "score", "profile", "findings", "requests", "new",
-                 "judged_us", "told", "told_us")  # fmt: skip
+                 "judged_us", "told", "told_us", "pardon")  # fmt: skip
 
     def __init__(self, cluster_id: str) -> None:
         self.id = cluster_id
@@ -84,6 +86,8 @@ class Group:
         self.judged_us = 0
         self.told: tuple[Any, ...] = ()
         self.told_us = 0
+        self.pardon: dict[str, Any] = {}
+        """The last one."""
 
     @property
     def name(self) -> str:
@@ -92,7 +96,7 @@ class Group:
 
 def is_due(of: Case | Group, now_us: int) -> bool:
     """Whether enough has come to judge it again."""
-    return of.new * 16 >= of.requests or now_us - of.judged_us >= JUDGE_EVERY_US
+    return of.new * 16 >= of.requests or not 0 <= now_us - of.judged_us < JUDGE_EVERY_US
 
 
 def findings_of(findings: tuple[Finding, ...]) -> list[Any]:
@@ -111,6 +115,7 @@ def dossier_of(case: Case, step: str, cluster_step: str, *, is_shadow: bool, rev
             "ladder": case.ladder,
             "mode": "shadow" if is_shadow else "enforce",
             "step": step,
+            "stood": stood(case.footing, case.steps),
             "footing": list(case.footing),
             "score": case.score,
             "profile": case.profile,
@@ -134,21 +139,28 @@ def dossier_of_group(group: Group, steps: dict[str, str], at_us: int) -> bytes:
             "linked_by": list(group.reasons),
             "footings": {ladder: list(footing) for ladder, footing in group.footings.items()},
             "steps": steps,
+            "stood": {ladder: stood(footing, group.steps.get(ladder, ())) for ladder, footing in group.footings.items()},
             "score": group.score,
             "profile": group.profile,
             "findings": findings_of(group.findings),
             "requests": group.requests,
+            "pardon": group.pardon,
             "at_us": at_us,
         }
     )
 
 
-def footing_on(ladder: Ladder | None, said: Any, step: Any) -> Footing:
-    """A footing as a dossier holds it, on the ladder as it is now: the ground where the step it named is no step any more."""
-    footing = footing_from(said)
-    if not footing.rank or ladder is None:
-        return footing._replace(rank=0)
-    return footing._replace(rank=next((rank for rank, each in enumerate(ladder.steps, 1) if each.name == step), 0))
+def stood(footing: Footing, steps: Sequence[Step]) -> list[str]:
+    """The names of the steps up to the one it stands on, lowest first: what a rank means once the ladder is another."""
+    return [step.name for step in steps[: footing.rank]]
+
+
+def steps_said(footing: Footing, names: Any, step: Any) -> tuple[Step, ...]:
+    """Steps as a dossier names them, so that `ladder.moved` finds the same ones on the ladder as it is now. A dossier of an
+    earlier version knows the highest alone."""
+    if type(names) is not list or len(names) != footing.rank or not all(type(name) is str for name in names):
+        names = [*[""] * (footing.rank - 1), str(step)] if footing.rank > 0 else []
+    return tuple(Step(name, 0, _NOWHERE) for name in names)
 
 
 def footing_from(fields: Any) -> Footing:

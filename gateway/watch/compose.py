@@ -68,6 +68,7 @@ def links_of(archive: Archive) -> Links:
     try:
         return Links.load(data) if data else Links()
     except ValueError:
+        archive.checkpoint(links_position=b"0", links_runs=b"[]")  # what the stream still holds is read again
         return Links()
 
 

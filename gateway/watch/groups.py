@@ -12,7 +12,7 @@ from gateway.policy.model import Ladder
 from gateway.store.watch import Placement
 from gateway.values import Reason, Sighting
 from gateway.watch.book import Book, name_of, worst
-from gateway.watch.cases import CLUSTER, Case, Group, dossier_of_group, footing_on, is_due
+from gateway.watch.cases import CLUSTER, Case, Group, dossier_of_group, footing_from, is_due, steps_said
 from gateway.watch.ladder import GROUND, moved, pardon, step
 from gateway.watch.seen import Seen
 
@@ -22,6 +22,7 @@ LINK_EVERY_US = 60_000_000
 TELL_EVERY_US = 15_000_000
 SILENT_US = 3_600_000_000
 """Whoever has sent nothing for so long counts as calm."""
+UNKNOWN = "no cluster of this id was known"
 MEMBERS_MERGED = 256
 """Windows of members that a cluster's is begun with."""
 
@@ -32,6 +33,8 @@ class Linker(Protocol):
     def note(self, tenant: str, sighting: Sighting, at_us: int) -> None: ...
 
     def facts(self, tenant: str, facts: Mapping[str, str], at_us: int) -> None: ...
+
+    def forget(self, tenant: str) -> None: ...
 
     def clusters(self, at_us: int) -> Sequence[Any]: ...
 
@@ -45,6 +48,9 @@ class NoLinks:
         """Nothing."""
 
     def facts(self, tenant: str, facts: Mapping[str, str], at_us: int) -> None:
+        """Nothing."""
+
+    def forget(self, tenant: str) -> None:
         """Nothing."""
 
     def clusters(self, at_us: int) -> Sequence[Any]:
@@ -69,12 +75,12 @@ class Groups:
         """A cluster as its dossier says. Raises LookupError, TypeError, ValueError, AttributeError for what is no dossier."""
         group = Group(name.removeprefix(CLUSTER))
         group.members = frozenset(said["members"])
-        ladders = self._book.policy.ladders
+        names = dict(said.get("stood") or {})
         for each, fields in said["footings"].items():
-            if each in ladders:
-                group.footings[each] = footing_on(ladders[each], fields, said["steps"].get(each))
-                group.steps[each] = ladders[each].steps
+            footing = group.footings[each] = footing_from(fields)
+            group.steps[each] = steps_said(footing, names.get(each), said["steps"].get(each))
         group.score, group.profile = int(said["score"]), str(said.get("profile", ""))
+        group.pardon = dict(said.get("pardon") or {})
         self._groups[name] = group
 
     def add(self, case: Case, one: Seen) -> None:
@@ -85,24 +91,34 @@ class Groups:
             self._book.archive.changed(group.name)
             group.new += 1
 
-    def pardon(self, name: str, now_us: int, *, until_us: int, by: str, reason: str) -> None:
+    def pardon(self, name: str, now_us: int, *, at_us: int, until_us: int, by: str, reason: str) -> frozenset[str]:
+        """The operator's word: on record whether such a cluster is known or not. Its members."""
+        self._linked_us = 0
         group = self._groups.get(name)
         if group is None:
-            return
+            self._book.decided("pardon", Group(name.removeprefix(CLUSTER)), now_us, by=by, reason=f"{reason} ({UNKNOWN})")
+            return frozenset()
         ladders = group.footings.keys() | self._ladders(group).keys()
         group.footings = {each: pardon(group.footings.get(each, GROUND), now_us, until_us=until_us) for each in ladders}
         self._book.decided("pardon", group, now_us, by=by, reason=reason)
         group.score, group.findings, group.new = 0, (), 0
+        group.told, group.pardon = (), {"at_us": at_us, "until_us": until_us, "by": by, "reason": reason}
         self._book.live.update(group.members & self._book.cases.keys())
+        return group.members
 
-    def tick(self, now_us: int) -> list[Placement]:
-        """Who belongs together, which step that is, and what is to be told of it."""
-        if now_us - self._linked_us >= LINK_EVERY_US:
+    def tick(self, now_us: int, *, may_link: bool = True) -> list[Placement]:
+        """Who belongs together, which step that is, and what is to be told of it. `may_link`: what links them is all there."""
+        if may_link and not 0 <= now_us - self._linked_us < LINK_EVERY_US:
             self._linked_us = now_us
             self._link(now_us)
         for group in self._groups.values():
             self._move(group, now_us)
         return self._tell(now_us)
+
+    def tell_again(self) -> None:
+        """What was told of clusters is gone."""
+        for group in self._groups.values():
+            group.told = ()
 
     def step_of(self, case: Case, ladder: Ladder | None, now_us: int) -> str:
         """The step of a subject's cluster; "" for whoever has been pardoned, as long as that holds."""
@@ -164,7 +180,10 @@ class Groups:
             shared = frozenset.intersection(*purposes) if purposes else frozenset()
             group.findings = book.findings(group.name, shared)
             group.score, group.profile = worst(group.findings)
-        last_us = max([book.cases[name].last_us for name in group.members if name in book.cases], default=0)
+        cases = [book.cases[name] for name in group.members if name in book.cases]
+        for case in cases:
+            case.last_us = min(case.last_us, now_us)  # later than now: the clock had leapt ahead
+        last_us = max([case.last_us for case in cases], default=0)
         is_calm = not group.members or now_us - last_us >= SILENT_US
         for name in group.footings.keys() | ladders.keys():
             ladder = ladders.get(name) or book.policy.ladders.get(name)
@@ -195,7 +214,7 @@ class Groups:
             ladders = self._ladders(group)
             steps = {name: name_of(ladder, group.footings.get(name, GROUND)) for name, ladder in ladders.items()}
             told = (group.score // 10, group.members, tuple(sorted(steps.items())))
-            if told != group.told and (not group.told or now_us - group.told_us >= TELL_EVERY_US):
+            if told != group.told and (not group.told or not 0 <= now_us - group.told_us < TELL_EVERY_US):
                 group.told, group.told_us = told, now_us
                 placements.append(Placement(group.name, b"", dossier_of_group(group, steps, now_us)))
         return placements

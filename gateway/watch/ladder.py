@@ -13,7 +13,9 @@ What holds, whatever the scores do:
    is left.
 
 A ladder in shadow goes up and down like any other: what is done about a step is no business of this module.
-Time that runs backward (another machine's clock) counts as none passed.
+Time that runs backward (another machine's clock) counts as none passed, up to a minute. Beyond that the clock had leapt ahead
+and is back, and what was written meanwhile lies in the future: it counts as written now, and waits no longer than it would from
+now on (`landed`). A pardon that was given in the future keeps its length.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ from typing import NamedTuple
 from gateway.policy.model import Ladder, Step
 
 _US = 1_000_000
+LEAP_US = 60 * _US
+"""Behind what was looked at last by more than this: the clock had leapt."""
 
 
 class Footing(NamedTuple):
@@ -55,6 +59,7 @@ GROUND = Footing()
 
 def step(footing: Footing, ladder: Ladder, *, score_milli: int, requests: int, now_us: int, chance: float) -> Footing:
     """Where it stands now. `requests`: how many the score was made of. `chance`: 0 up to 1, drawn anew for each call."""
+    footing = landed(footing, now_us, waits_us=max(ladder.delay_s + ladder.jitter_s, ladder.climb_every_s) * _US)
     now_us = max(now_us, footing.at_us)
     rank = min(footing.rank, len(ladder.steps))
     if rank < footing.rank:
@@ -68,6 +73,22 @@ def step(footing: Footing, ladder: Ladder, *, score_milli: int, requests: int, n
     elif footing.due_us:  # near enough to the step: what is due stays due
         return _upward(footing, ladder, now_us, chance)
     return _downward(footing, ladder, score_milli, now_us)
+
+
+def landed(footing: Footing, now_us: int, *, waits_us: int = 0) -> Footing:
+    """The same footing without what lies in the future because the clock had leapt. `waits_us`: a step is due no later."""
+    if footing.at_us - now_us <= LEAP_US:
+        return footing
+    rank, since_us, due_us, calm_us, climbed_us, excused_us, _ = footing
+    return Footing(
+        rank=rank,
+        since_us=min(since_us, now_us),
+        due_us=min(due_us, now_us + waits_us),
+        calm_us=min(calm_us, now_us),
+        climbed_us=min(climbed_us, now_us),
+        excused_us=max(0, excused_us - max(0, since_us - now_us)),
+        at_us=now_us,
+    )
 
 
 def _upward(footing: Footing, ladder: Ladder, now_us: int, chance: float) -> Footing:
@@ -93,6 +114,7 @@ def _downward(footing: Footing, ladder: Ladder, score_milli: int, now_us: int) -
 
 def moved(footing: Footing, before: Sequence[Step], ladder: Ladder, *, now_us: int, score_milli: int = 1_000) -> Footing:
     """The same footing once its ladder's steps are others than `before`. `score_milli`: stand no higher than that reaches."""
+    footing = landed(footing, now_us)
     stood = [step.name for step in before[: footing.rank]]
     rank = max([rank for rank, step in enumerate(ladder.steps, 1) if step.name in stood[-1:]], default=0)
     if not rank:
@@ -107,5 +129,5 @@ def moved(footing: Footing, before: Sequence[Step], ladder: Ladder, *, now_us: i
 
 def pardon(footing: Footing, now_us: int, *, until_us: int = 0) -> Footing:
     """On the ground, at once; and it does not climb before `until_us`."""
-    now_us = max(now_us, footing.at_us)
+    now_us = max(now_us, landed(footing, now_us).at_us)
     return Footing(since_us=now_us, excused_us=max(until_us, now_us), at_us=now_us)

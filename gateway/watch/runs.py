@@ -24,7 +24,7 @@ class Gap(NamedTuple):
     numbers: int
     """How many; 0: nobody knows, the run was broken off."""
     why: str
-    """`dropped` by the gateway, `lost` on the way, or `broken`: the run has no end."""
+    """`dropped` by the gateway, `lost` on the way, `broken`: the run has no end, `anew`: the store had lost what was in it."""
     at_us: int
 
 
@@ -58,6 +58,9 @@ class Runs:
 
     def silent(self, now_us: int) -> list[Gap]:
         """Runs that were broken off. Ask when all that was told has been read."""
+        for run, (number, at_us) in self._runs.items():
+            if at_us > now_us:  # the clock had leapt ahead
+                self._runs[run] = (number, now_us)
         broken = [(run, number) for run, (number, at_us) in self._runs.items() if now_us - at_us > SILENT_US]
         for run, _ in broken:
             del self._runs[run]

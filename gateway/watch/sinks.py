@@ -15,7 +15,7 @@ class Decision(NamedTuple):
 
     at_us: int
     kind: str
-    """`step`: up or down a ladder. `pardon`: by the operator. `joined`, `left`: a cluster."""
+    """`step`: up or down a ladder. `pardon`, `facts`: by the operator. `joined`, `left`: a cluster."""
     subject: str
     """A tenant, `TENANT/KEY`, or `cluster:ID`."""
     organisation: str
@@ -36,9 +36,9 @@ class Decision(NamedTuple):
     policy: str
     """Digest of the policy that decided."""
     by: str = ""
-    """Who pardoned."""
+    """Which operator."""
     reason: str = ""
-    """Why, in the operator's words."""
+    """Why, in the operator's words; of facts, which of them are known from now on."""
 
 
 class Sink(Protocol):
@@ -49,6 +49,10 @@ class Sink(Protocol):
     """
 
     def seen(self, entry: str, one: Seen) -> None: ...
+
+    def anew(self, last: str) -> None:
+        """The store had lost the stream: ids begin anew, and have come to `last`."""
+        ...
 
     def decided(self, decision: Decision) -> None: ...
 
@@ -75,6 +79,9 @@ class NoSink:
     """Nobody else."""
 
     def seen(self, entry: str, one: Seen) -> None:
+        """Nothing."""
+
+    def anew(self, last: str) -> None:
         """Nothing."""
 
     def decided(self, decision: Decision) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from gateway.store.redis import RedisLedger
-from gateway.store.watch import PAGE, Batch, Placement, WatchStore
+from gateway.store.watch import PAGE, Batch, Placement, Stated, WatchStore
 
 Body = Callable[[WatchStore], Awaitable[None]]
 
@@ -126,9 +126,26 @@ def test_facts_and_positions(watch: Callable[[Body], None]) -> None:
         assert (await store.facts_version(), await store.position(), await store.holder()) == (0, "0", "")
         await store.state_facts({"a": b"1", "b": b"2"})
         await store.state_facts({"b": b"3"})
-        assert (await store.facts(), await store.facts_version()) == ({"a": b"1", "b": b"3"}, 2)
-        await store.set_position("5-0")
-        assert await store.position() == "5-0"
+        assert await store.facts() == {"a": Stated(1, b"1"), "b": Stated(2, b"3")}
+        await store._connection.send((b"HSET", b"g1:{watch}:f", b"c", b"{}"))  # as an earlier version wrote it
+        assert (await store.facts())["c"] == Stated(0, b"{}")
+        assert await store.keep("me", "5-0", b"how it is") == -1
+        assert await store.lease("me", 60_000)
+        assert [await store.keep("me", at, said) for at, said in (("5-0", b"how it is"), ("6-0", b""))] == [0, 1]
+        assert (await store.position(), await store.state()) == ("6-0", b"how it is")
+
+    watch(body)
+
+
+def test_the_newest_entry(watch: Callable[[Body], None]) -> None:
+    """By which a reader can tell that what it had read is no longer there."""
+
+    async def body(store: WatchStore) -> None:
+        assert await store.last() == ""
+        for number in range(3):
+            await store.append(Batch("run", number, 1, b"[]"))
+        last = (await store.read("0", at_most=10))[-1][0]
+        assert (await store.last(), await store.has(last), await store.has("1-0")) == (last, True, False)
 
     watch(body)
 

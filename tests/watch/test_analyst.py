@@ -12,7 +12,7 @@ import pytest
 
 from gateway.errors import SettingsError
 from gateway.policy.model import Policy
-from gateway.store.watch import Batch, Placement
+from gateway.store.watch import Batch, Placement, Stated
 from gateway.values import Rung, Sighting
 from gateway.watch import seen as written
 from gateway.watch.analyst import Analyst
@@ -69,6 +69,9 @@ class Kept:
 
     def seen(self, entry: str, one: Seen) -> None:
         self.entries.append(entry)
+
+    def anew(self, last: str) -> None:
+        """Nothing."""
 
     def decided(self, decision: Decision) -> None:
         self.decisions.append(decision)
@@ -366,10 +369,30 @@ def test_facts_reach_the_links(tmp_path: Path, policy: Policy) -> None:
     """What the operator states is told to whoever links; what cannot be used is counted."""
     links = Told()
     desk = Desk(tmp_path, policy, links)
-    facts = {"bad": b'{"payment": "00ff"}', "worse": b"no json"}
-    assert desk.analyst.facts(facts, NOW_US) == 1
+    facts = {"bad": Stated(1, b'{"payment": "00ff", "by": "ann", "at_us": 1}'), "worse": Stated(1, b"no json")}
+    assert desk.analyst.facts(facts, 1, NOW_US) == 1
     assert links.known == {"bad": {"payment": "00ff"}}
+    (told,) = desk.sink.decisions
+    assert (told.kind, told.subject, told.organisation, told.by, told.reason) == ("facts", "bad", "acme", "ann", "payment")
+    desk.analyst.checkpoint("0")
     desk.archive.close()
+
+
+def test_facts_are_on_record_once(tmp_path: Path, policy: Policy) -> None:
+    """After a restart they are told to links again, and nothing is on record but what is new."""
+    links, first = Told(), Stated(1, b'{"payment": "00ff", "by": "ann"}')
+    desk = Desk(tmp_path, policy, links)
+    desk.analyst.facts({"bad": first}, 1, NOW_US)
+    desk.analyst.checkpoint("0")
+    desk.archive.close()
+    again = Desk(tmp_path, policy, links)
+    links.known = {}
+    again.analyst.facts({"bad": first}, 1, NOW_US)
+    assert (links.known, again.sink.decisions) == ({"bad": {"payment": "00ff"}}, [])
+    again.analyst.facts({"bad": Stated(2, b'{"by": "bob"}')}, 2, NOW_US)
+    assert links.known == {"bad": {}}
+    assert [(told.by, told.reason) for told in again.sink.decisions] == [("bob", "none")]
+    again.archive.close()
 
 
 def test_a_bug_in_judging_costs_one_subject_its_score(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -434,8 +457,12 @@ def test_a_ladder_that_loses_a_step_takes_nobody_up(tmp_path: Path, policy: Poli
     later.analyst.recall(dossiers, rungs)
     later.now_us = desk.now_us
     later.tick(1)
-    expected = {} if after == "tighten" else dict.fromkeys(("bad", "worse"), ("", ""))  # what is as it was is not said again
+    said = {name: (rung.step, rung.cluster_step) for name, rung in desk.rungs.items() if name != "good"}
+    expected = {} if after == "tighten" else said  # what is as it was is not said again
     assert {name: (rung.step, rung.cluster_step) for name, rung in later.rungs.items() if name != "good"} == expected
+    assert {(each.subject, each.before, each.after) for each in later.sink.decisions if each.kind == "step"} == {
+        (subject, "tighten", after) for subject in (f"{CLUSTER}c1", "bad", "worse") if after != "tighten"
+    }
     later.archive.close()
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.policy.model import Ladder, Place, Step
-from gateway.watch.ladder import GROUND, Footing, pardon, step
+from gateway.watch.ladder import GROUND, LEAP_US, Footing, pardon, step
 
 PLACE = Place("p.yaml", 1)
 US = 1_000_000
@@ -48,15 +48,17 @@ def ladders(draw: Any) -> Ladder:
 
 
 looks = st.lists(
-    st.tuples(st.integers(0, 1_000), st.integers(0, 200), st.integers(-100, 3_000), st.floats(0, 1, exclude_max=True)),
+    st.tuples(st.integers(0, 1_000), st.integers(0, 200), st.integers(-1, 3_000), st.floats(0, 1, exclude_max=True)),
     max_size=60,
 )
 """Score, requests, seconds since the look before, chance."""
 
 
-def walk(ladder: Ladder, seen: list[tuple[int, int, int, float]], footing: Footing = GROUND) -> list[tuple[int, Footing]]:
+def walk(
+    ladder: Ladder, seen: list[tuple[int, int, int, float]], footing: Footing = GROUND, now_us: int = 10**15
+) -> list[tuple[int, Footing]]:
     """Every footing with the time of its look (a clock that runs backward stands still)."""
-    now_us, found = 10**15, []
+    found = []
     for score, requests, seconds, chance in seen:
         now_us += seconds * US
         footing = step(footing, ladder, score_milli=score, requests=requests, now_us=now_us, chance=chance)
@@ -114,7 +116,7 @@ def test_a_pardon_is_at_once_and_lasts(
     now_us = max(footing.at_us, 10**15)
     pardoned = pardon(footing, now_us, until_us=now_us + excused_s * US)
     assert (pardoned.rank, pardoned.due_us) == (0, 0)
-    for at_us, after in walk(ladder, later, pardoned):
+    for at_us, after in walk(ladder, later, pardoned, now_us):
         if at_us < now_us + excused_s * US:
             assert (after.rank, after.due_us) == (0, 0)
 
@@ -124,6 +126,38 @@ def test_scores_below_the_first_step_do_nothing(ladder: Ladder, seen: list[tuple
     """Whoever never scores as high as the first step stays on the ground, and nothing is kept of it."""
     quiet = [(min(score, ladder.steps[0].score_milli - 1), *rest) for score, *rest in seen]
     assert all(footing.rank == 0 and footing.is_blank for _, footing in walk(ladder, quiet))  # type: ignore[arg-type]
+
+
+@given(ladders(), looks, looks, st.integers(LEAP_US + 1, 10**15), st.booleans())
+def test_a_clock_that_leapt_ahead_and_is_back_freezes_nobody(
+    ladder: Ladder,
+    before: list[tuple[int, int, int, float]],
+    ahead: list[tuple[int, int, int, float]],
+    leap_us: int,
+    is_pardoned: bool,
+) -> None:
+    """Whatever was written in the future: whoever goes on climbs as fast, and whoever is calm comes down as fast, as from now
+    on; and a pardon that was given in the future holds as long from now on as it was meant to."""
+    footing = walk(ladder, before)[-1][1] if before else GROUND
+    now_us = max(footing.at_us, 10**15)
+    if ahead:
+        footing = walk(ladder, ahead, footing, now_us + 10**9 * US + leap_us)[-1][1]
+    waits_us = max(ladder.delay_s + ladder.jitter_s, ladder.climb_every_s) * US
+    if is_pardoned:
+        footing = pardon(footing, now_us + 2 * 10**15, until_us=now_us + 2 * 10**15 + 50 * US)
+        back = step(footing, ladder, score_milli=1_000, requests=1_000, now_us=now_us, chance=0)
+        assert (back.rank, back.excused_us) == (0, now_us + 50 * US)
+        return
+    if not ahead:
+        return
+    loud, calm = footing, footing
+    for late_us in (0, waits_us):
+        loud = step(loud, ladder, score_milli=1_000, requests=1_000, now_us=now_us + late_us, chance=0)
+    assert loud.rank == min(footing.rank + 1, len(ladder.steps))
+    for late_us in (0, ladder.calm_after_s * US):
+        calm = step(calm, ladder, score_milli=0, requests=1_000, now_us=now_us + late_us, chance=0)
+    if footing.rank and ladder.steps[footing.rank - 1].score_milli > ladder.hysteresis_milli:  # else nothing is below it
+        assert calm.rank == footing.rank - 1
 
 
 @given(looks)

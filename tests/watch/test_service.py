@@ -36,17 +36,25 @@ class Store:
 
     def __init__(self) -> None:
         self.entries: list[tuple[str, Batch]] = []
-        self.holder = ""
+        self.leased = ""
         self.stolen = False
         self.at = "0"
+        self.is_kept = False
         self.waiting: dict[str, bytes] = {}
         self.placed: list[Placement] = []
 
     async def lease(self, holder: str, ttl_ms: int) -> bool:
+        self.leased = holder
         return not self.stolen
 
     async def leave(self, holder: str) -> None:
         pass
+
+    async def has(self, entry_id: str) -> bool:
+        return any(entry == entry_id for entry, _ in self.entries)
+
+    async def state(self) -> bytes:
+        return b""
 
     async def read(self, after: str, *, at_most: int) -> list[tuple[str, Batch]]:
         first = 0 if after == "0" else int(after.partition("-")[0])
@@ -64,8 +72,14 @@ class Store:
     async def position(self) -> str:
         return self.at
 
-    async def set_position(self, entry_id: str) -> None:
-        self.at = entry_id
+    async def keep(self, holder: str, entry_id: str, state: bytes) -> int:
+        if self.stolen:
+            return -1
+        known, self.is_kept, self.at = self.is_kept, True, entry_id
+        return int(known)
+
+    async def holder(self) -> str:
+        return "another" if self.stolen else self.leased
 
     async def dossiers(self) -> dict[str, bytes]:
         return {each.subject: each.dossier for each in self.placed if each.dossier}
@@ -78,6 +92,9 @@ class Store:
 
     async def facts_version(self) -> int:
         return 0
+
+    async def facts(self) -> dict[str, Any]:
+        return {}
 
 
 class Full(Archive):
