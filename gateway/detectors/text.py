@@ -15,6 +15,8 @@ MESSAGES_HEAD = 8
 MESSAGES_TAIL = 24
 PARTS_MAX = 16
 SLICES = 2
+JOINED_CHARACTERS = 16_384
+"""Texts that come to more are sampled before they are joined: joining megabytes would hold up everybody."""
 
 
 class Said(NamedTuple):
@@ -42,14 +44,14 @@ def said(body: dict[str, Any], text_bytes: int, seed: int) -> Said:
     messages: Any = body.get("messages")
     if messages is None:
         messages = body.get("input", body.get("prompt"))
-    system = _text(body.get("system", body.get("instructions")))
+    system, total = _text(body.get("system", body.get("instructions")), seed)
     tools = bool(body.get("tools") or body.get("functions"))
     if type(messages) is str:
         return Said(_sample(system, SYSTEM_CHARACTERS, seed), _sample(messages, USER_CHARACTERS, seed), messages[:256],
-                    len(system) + len(messages), 0, tools, "", "")  # fmt: skip
+                    total + len(messages), 0, tools, "", "")  # fmt: skip
     if type(messages) is not list:
-        return Said(_sample(system, SYSTEM_CHARACTERS, seed), "", "", len(system), 0, tools, "", "")
-    total = len(system)
+        return Said(_sample(system, SYSTEM_CHARACTERS, seed), "", "", total, 0, tools, "", "")
+    systems = [system] if system else []
     if len(messages) > MESSAGES_HEAD + MESSAGES_TAIL:
         total = text_bytes
         messages = messages[:MESSAGES_HEAD] + messages[-MESSAGES_TAIL:]
@@ -74,8 +76,13 @@ def said(body: dict[str, Any], text_bytes: int, seed: int) -> Said:
                 continue
         else:
             continue
-        earlier, text = text, content if type(content) is str else _text(content)
-        total += len(text)
+        earlier = text
+        if type(content) is str:
+            text = content
+            total += len(text)
+        else:
+            text, length = _text(content, seed)
+            total += length
         if role == "user":
             if text:
                 user = text
@@ -87,11 +94,13 @@ def said(body: dict[str, Any], text_bytes: int, seed: int) -> Said:
             if type(content) is list and (found := _signature(content)):
                 signature, before = found, earlier
         elif role in ("system", "developer"):
-            system = f"{system}\n{text}" if system else text
+            if text or systems:
+                systems.append(text)
         else:
             tools = True
     if total > text_bytes:
         total = text_bytes
+    system = systems[0] if len(systems) == 1 else _joined(systems, SYSTEM_CHARACTERS, seed) if systems else ""
     return Said(_sample(system, SYSTEM_CHARACTERS, seed), _sample(user, USER_CHARACTERS, seed), opening[:256],
                 total, answers, tools, signature, before[:256])  # fmt: skip
 
@@ -100,14 +109,22 @@ def _string(value: object) -> str:
     return value if type(value) is str else ""
 
 
-def _text(content: object) -> str:
-    """The text of a content: itself, or of its parts."""
+def _text(content: object, seed: int) -> tuple[str, int]:
+    """The text of a content, itself or its parts', and how long it is."""
     if type(content) is str:
-        return content
+        return content, len(content)
     if type(content) is not list:
-        return ""
+        return "", 0
     parts = content if len(content) <= PARTS_MAX else content[: PARTS_MAX // 2] + content[-PARTS_MAX // 2 :]
-    return "\n".join([part["text"] for part in parts if type(part) is dict and type(part.get("text")) is str])
+    texts = [part["text"] for part in parts if type(part) is dict and type(part.get("text")) is str]
+    return _joined(texts, USER_CHARACTERS, seed), sum(map(len, texts)) + max(len(texts) - 1, 0)
+
+
+def _joined(texts: list[str], characters: int, seed: int) -> str:
+    """A line each; of long texts samples of so many characters each."""
+    if sum(map(len, texts)) > JOINED_CHARACTERS:
+        texts = [_sample(text, characters, seed) for text in texts]
+    return "\n".join(texts)
 
 
 def _signature(content: list[Any]) -> str:

@@ -1,5 +1,7 @@
 """What the watch sees in one request."""
 
+import tracemalloc
+
 import orjson
 import pytest
 from hypothesis import given, settings
@@ -9,6 +11,7 @@ from gateway.detectors import FEATURES, Lens, Past, look
 from gateway.detectors.features import INDEX
 from gateway.detectors.lens import MARKS_MAX
 from gateway.detectors.past import CELLS
+from gateway.detectors.text import said
 from tests.detectors.make import BOOKS, LENS, ask, chat, looks
 
 TEMPLATE = (
@@ -221,3 +224,17 @@ def test_the_least_words_do_not_depend_on_their_order():
     found = lens.sketch(words, 8)
     assert found == lens.sketch(words[::-1], 8) == lens.sketch([*words, b"abcd"], 8) == tuple(sorted(found))
     assert len(found) == 8
+
+
+def test_megabytes_are_not_joined():
+    """Eight system messages of a megabyte, and sixteen parts: what is read is bounded, and how long it was is known."""
+    systems = [{"role": "system", "content": str(at) * 1_000_000} for at in range(8)]
+    parts = [{"type": "text", "text": chr(97 + at) * 1_000_000} for at in range(16)]
+    found = said({"messages": [*systems, {"role": "user", "content": parts}]}, 1 << 40, LENS.seed)
+    assert (len(found.system) < 1_100, len(found.user) < 2_600) == (True, True)
+    assert found.bytes == 24_000_015
+    tracemalloc.start()
+    said({"messages": [*systems, {"role": "user", "content": parts}]}, 1 << 40, LENS.seed)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 300_000
