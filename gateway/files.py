@@ -5,8 +5,11 @@ a byte goes up. What the lines come to together is remembered with the file's ow
 is made of it. The policy may have changed by then: what was decided by is remembered too, and another decision wants another
 file.
 
-Failure policy: one bad line refuses the file, is named, and nothing has been counted. While the store is gone nobody's
-ownership is known (503). An owner that could not be noted leaves a file that nobody can use.
+The watch looks at requests here too, and not when a batch is made of them, for then there is only a file's id. A file without a
+batch teaches nobody anything, but nobody uploads one for that.
+
+Failure policy: one bad line refuses the file, is named, and nothing has been counted, nor seen. While the store is gone
+nobody's ownership is known (503). An owner that could not be noted leaves a file that nobody can use.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from gateway.phases import admit, relay
 from gateway.phases.record import Entry
 from gateway.phases.shape import shape_bare
 from gateway.sieve import LINE_BYTES_MAX, Filed, Sieve, fingerprint, refuse_edited
+from gateway.sighted import keep, many_of
 from gateway.snapshot import Admission, Snapshot
 from gateway.spool import Spooled
 from gateway.uploads import Upload
@@ -41,15 +45,19 @@ MADE_BY = "batches"
 """The endpoint whose policy holds for the requests of a file."""
 
 
-async def sift(ask: Ask, upload: Upload, caller: Caller, policy: Snapshot, house: House, verdict: Verdict | None) -> Ask:
-    """Judge the file of an upload and put what is left of it in its place. Raises Refusal."""
+async def sift(
+    ask: Ask, upload: Upload, caller: Caller, policy: Snapshot, house: House, verdict: Verdict | None, entry: Entry
+) -> Ask:
+    """Judge the file of an upload, look at its requests, and put what is left of it in its place. Raises Refusal."""
     file = form.files(ask.body, "file")[0]
     may = frozenset(url for url, endpoint in ENDPOINTS.items() if policy.may_use(caller, endpoint))
 
     def admitted(model: str) -> Admission:
         return admit.admission(caller, model, MADE_BY, policy, house.store_now_us(), verdict)
 
-    sieve = Sieve(admitted, may)
+    watcher = house.watcher
+    many = None if watcher is None else many_of(watcher, policy, caller, entry, house.store_now_us())
+    sieve = Sieve(admitted, may, many)
     made = house.spool.open(caller.tenant)
     try:
         await _sift(upload, file, sieve, made)
@@ -57,6 +65,8 @@ async def sift(ask: Ask, upload: Upload, caller: Caller, policy: Snapshot, house
     except BaseException:
         made.close()
         raise
+    if watcher is not None and many is not None:
+        keep(watcher, entry, many)
     upload.swap(made)
     upload.note = filed.packed()
     file = file._replace(begin=0, size=made.size)

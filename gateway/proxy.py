@@ -33,13 +33,13 @@ from gateway.exchange import Way, exchange
 from gateway.house import House
 from gateway.phases import admit
 from gateway.phases.classify import classify, marks, obeyed, refuse, standing
-from gateway.phases.curb import FILED, FILES, as_usual, notes
+from gateway.phases.curb import BATCHES, FILED, FILES, as_usual, notes
 from gateway.phases.identify import identify
 from gateway.phases.read import read
 from gateway.phases.record import Asked, Entry, Timings, record
 from gateway.phases.sample import sample
 from gateway.phases.shape import shape, shape_form
-from gateway.sighted import seen_of
+from gateway.sighted import look_at_messages, tell
 from gateway.snapshot import Snapshot
 from gateway.values import Ask, Caller
 from gateway.wires import FAMILIES, WIRES
@@ -105,8 +105,8 @@ async def handle(request: web.BaseRequest, house: House) -> web.StreamResponse:
         if response is not None:
             entry.status = response.status
         record(entry, refusal)
-        if entry.sighting is not None and house.watcher is not None:
-            house.watcher.note(seen_of(entry, entry.sighting))
+        if house.watcher is not None:
+            tell(house.watcher, entry)
         house.tally.note(entry, refusal)
         if refusal is not None:
             house.explained.note(entry, refusal, house.store_now_us())
@@ -132,6 +132,8 @@ async def _serve(
         )
         if entry.sighting is not None:
             entry.sealed = sample(policy, caller, ask, entry.id)
+        elif ask.wire == BATCHES:
+            await look_at_messages(house.watcher, policy, caller, ask, entry, entry.at_us)
         entry.timings.mark("classify")
         if entry.verdict is not None:
             verdict = obeyed(entry.verdict)
@@ -176,7 +178,7 @@ async def _serve_form(
         entry.ask = ask
         verdict = obeyed(entry.verdict)
         if ask.wire == FILES:
-            ask = entry.ask = await files.sift(ask, upload, caller, policy, house, verdict)
+            ask = entry.ask = await files.sift(ask, upload, caller, policy, house, verdict, entry)
         asked = ask
         entry.timings.mark("read")
         ask, known, held, dropped, downgraded_to = await enter(

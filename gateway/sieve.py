@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -15,10 +16,13 @@ import orjson
 
 from gateway.errors import Refusal
 from gateway.output.watermark import marked
+from gateway.phases.classify import LOOKED_AT
 from gateway.phases.curb import KEEPS_ANSWERS, curb
 from gateway.phases.read import JUDGED
 from gateway.phases.shape import MARKS
 from gateway.snapshot import Admission
+from gateway.values import Ask
+from gateway.watch.many import Many
 from gateway.wires.base import BadField, asked
 from gateway.wires.openai_batch_lines import Request, read, written
 from gateway.wires.openai_files import ENDPOINTS
@@ -60,10 +64,12 @@ class Filed(NamedTuple):
 class Sieve:
     """The requests of one file, one line after the other. No IO: `take` runs in a thread."""
 
-    def __init__(self, admitted: Callable[[str], Admission], may: frozenset[str]) -> None:
-        """`admitted`: what is known of a model; raises Refusal. `may`: the urls that the tenant's plan names."""
+    def __init__(self, admitted: Callable[[str], Admission], may: frozenset[str], many: Many | None = None) -> None:
+        """`admitted`: what is known of a model; raises Refusal. `may`: the urls that the tenant's plan names. `many`: what
+        the requests are shown to, as they came; None: nobody looks."""
         self._admitted = admitted
         self._may = may
+        self._many = many
         self._known: Admission | None = None
         self._line = 0
         self._url = self.model = ""
@@ -129,6 +135,8 @@ class Sieve:
 
     def _curbed(self, request: Request, known: Admission) -> bytes:
         wire, judged, effective = request.wire, request.judged, known.effective
+        if self._many is not None and wire.name in LOOKED_AT and self._many.wants():
+            self._many.show(partial(_alone, request))
         ask = asked(wire, request.body, judged, text_bytes=0)
         output, most = effective.output, effective.rule.max_output_tokens
         if wire.name == KEEPS_ANSWERS and output.stored == "own":
@@ -151,6 +159,12 @@ class Sieve:
         refusal = Refusal("invalid_request", message, status=400, param="file", code=code, reason="bad_line")
         refusal.reason = reason or refusal.reason
         return refusal
+
+
+def _alone(request: Request) -> Ask:
+    """A request as if it had come by itself."""
+    text_bytes = len(orjson.dumps(request.body)) - request.judged.media_base64_bytes
+    return asked(request.wire, request.body, request.judged, text_bytes=text_bytes)
 
 
 def refuse_edited(known: Admission) -> None:

@@ -26,6 +26,13 @@ class Past:
         self.recent = 0
         """Requests that the counters stand for: halved with them."""
 
+    def copy(self) -> Past:
+        """One that goes its own way from here."""
+        made = Past()
+        made.low[:], made.high[:] = self.low, self.high
+        made.requests, made.recent = self.requests, self.recent
+        return made
+
     def counted(self, pieces: list[int]) -> dict[int, int]:
         """Count these pieces (hashes) as one more request's. Returns how many recent requests held each of them before."""
         low, high = self.low, self.high

@@ -148,7 +148,7 @@ class Window:
         return sums
 
     def _time(self, at_us: int) -> None:
-        if self.last_us and at_us >= self.last_us:
+        if self.last_us and at_us > self.last_us:  # the requests of a batch are one arrival
             gap = min(at_us - self.last_us, 3_600_000_000) / 1e6
             self.gaps += 1
             self.gap_sum += gap

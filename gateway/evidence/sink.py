@@ -190,8 +190,9 @@ class EvidenceSink:
         for name in FINGERPRINTS:
             sighting[name] = f"{sighting[name]:016x}" if sighting[name] else ""
         fields["sighting"] = sighting
-        if not one.sealed:
-            del fields["sealed"]
+        for name in ("sealed", "batch_requests", "batch_seen"):
+            if not fields[name]:
+                del fields[name]
         return {**fields, "rules": self._rules, "position": (entry, index + 1)}
 
     def _decide(self, organisation: str, tenant: str, fields: Mapping[str, Any]) -> None:

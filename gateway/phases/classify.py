@@ -8,19 +8,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import structlog
-
 from gateway.errors import ABNORMAL_USAGE, Refusal
 from gateway.snapshot import Snapshot
 from gateway.values import Ask, Caller, Sighting, Verdict
-from gateway.watch.watcher import Watcher
+from gateway.watch.watcher import Watcher, look_failed
 
-log = structlog.get_logger()
-
-LOOKED_AT = frozenset(("openai.chat", "openai.completions", "openai.responses", "anthropic.messages"))
-"""Wires whose answers somebody could learn from."""
+LOOKED_AT = frozenset(("openai.chat", "openai.completions", "openai.responses", "openai.realtime", "anthropic.messages"))
+"""Wires whose answers are a language model's own words, which somebody could learn from. Batches are looked at request by
+request; for those that are not here docs/watch.md says why."""
 HEADER = "x-gauger-watch"
-_failed: set[str] = set()
 
 
 class Classified(NamedTuple):
@@ -43,10 +39,7 @@ def classify(watcher: Watcher, policy: Snapshot, caller: Caller, ask: Ask, now_u
         try:
             sighting = watcher.look(who.subject, ask, now_us)
         except Exception as error:
-            kind = type(error).__name__
-            if kind not in _failed:
-                _failed.add(kind)
-                log.error("look_failed", side="gateway", error=kind)
+            look_failed(error)
     return Classified(who.subject, now_us, sighting, verdict)
 
 

@@ -15,6 +15,7 @@ from gateway.errors import Refusal
 from gateway.holds import Hold
 from gateway.logs import request_line
 from gateway.values import Ask, Caller, Limit, Sighting, Verdict
+from gateway.watch.many import Many
 
 
 class Timings:
@@ -66,6 +67,7 @@ class Entry:
         "subject",
         "at_us",
         "sighting",
+        "many",
         "sealed",
         "verdict",
     )
@@ -97,6 +99,8 @@ class Entry:
         self.at_us = 0
         """When it was looked at, by the store's clock."""
         self.sighting: Sighting | None = None
+        self.many: Many | None = None
+        """What was seen in the requests of a batch."""
         self.sealed = ""
         """The prompt, encrypted, where it is kept as evidence."""
         self.verdict: Verdict | None = None

@@ -27,6 +27,7 @@ from gateway.output.clamp import limit_of
 from gateway.phases import admit, settle
 from gateway.phases.leash import UNBOUNDED_STEP_TOKENS, Leash
 from gateway.phases.record import Entry, Timings, record
+from gateway.realtime.looks import Looks
 from gateway.realtime.rules import Rules
 from gateway.values import Ask, Caller, Cut, Ended, Extent, Outcome, Usage
 from gateway.wires.openai_realtime import response_of, usage_of
@@ -72,7 +73,9 @@ class Running:
 class Responses:
     """Of one session. Every one that was opened is settled: when it is done, or by `end`."""
 
-    def __init__(self, session: Entry, ask: Ask, caller: Caller, rules: Rules, house: House, family: str, talk: Talk) -> None:
+    def __init__(
+        self, session: Entry, ask: Ask, caller: Caller, rules: Rules, house: House, family: str, talk: Talk, looks: Looks
+    ) -> None:
         self._session = session
         self._ask = ask
         self._caller = caller
@@ -80,6 +83,7 @@ class Responses:
         self._house = house
         self._family = family
         self._talk = talk
+        self._looks = looks
         self._count = 0
         self._pending: deque[Running] = deque()
         self._running: dict[str, Running] = {}
@@ -137,6 +141,7 @@ class Responses:
         limit = limit_of(bound, known.effective.rule.max_output_tokens, known.effective.output)
         entry, mark = self._entry(), self._talk.mark()
         entry.ask = ask
+        self._looks.look(entry, ask, response)
         held = await admit.hold(
             house.holds, house.waiting, self._caller, ask, limit, entry.id, known, house.estimator, house.store_now_us
         )
@@ -210,6 +215,7 @@ class Responses:
         response = response_of(event)
         usage, status = usage_of(response.get("usage")), response.get("status")
         if usage is not None and running.hold is not None and not running.is_apart:
+            self._looks.words.answered()
             self._talk.answered(running.mark, usage.input_tokens + usage.output_tokens)
         if running.hold is None:
             self.beside(usage or Usage(0, 0, 0, 0, is_complete=True), 0)
@@ -256,6 +262,7 @@ class Responses:
 
     def _note(self, entry: Entry, refusal: Refusal | None) -> None:
         record(entry, refusal)
+        self._looks.tell(entry)
         self._house.tally.note(entry, refusal)
         if refusal is not None:
             self._house.explained.note(entry, refusal, self._house.store_now_us())

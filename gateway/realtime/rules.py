@@ -37,6 +37,11 @@ class Rules:
         return self._known
 
     @property
+    def policy(self) -> Snapshot:
+        """As last looked up."""
+        return self._policy
+
+    @property
     def digest(self) -> str:
         return self._policy.digest
 

@@ -28,6 +28,7 @@ from gateway import answer
 from gateway.errors import Refusal, StoreFault, UpstreamFault
 from gateway.output.fields import FieldRefused
 from gateway.realtime.ends import End, close_reason, ended_by, expired, refusal_of, spent_by
+from gateway.realtime.looks import Looks
 from gateway.realtime.responses import Responses, Running
 from gateway.realtime.rules import Rules
 from gateway.realtime.upward import Upward, Way
@@ -54,10 +55,11 @@ class Session:
         self._way = way
         self._talk = Talk()
         self._rules = rules = Rules(way.house, policy, way.caller, way.ask.model)
+        looks = Looks(rules, way.caller, way.house)
         self._responses = Responses(
-            way.entry, way.ask, way.caller, rules, way.house, way.family.name, self._talk
+            way.entry, way.ask, way.caller, rules, way.house, way.family.name, self._talk, looks
         )  # fmt: skip
-        self._up = Upward(way, self._talk, rules, self._responses)
+        self._up = Upward(way, self._talk, looks.words, rules, self._responses)
         self._last: End | None = None
         self._ending = asyncio.Event()
         """It ends as soon as no response is under way; `_last` says how."""

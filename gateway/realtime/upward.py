@@ -26,6 +26,7 @@ from gateway.wires import openai_realtime as wire
 from gateway.wires.base import Family
 from gateway.wires.openai_realtime import BadEvent, Said
 from gateway.wires.openai_realtime_talk import Talk
+from gateway.wires.openai_realtime_words import Words
 
 
 class Way(NamedTuple):
@@ -45,9 +46,10 @@ class Way(NamedTuple):
 class Upward:
     """The client's direction of one session."""
 
-    def __init__(self, way: Way, talk: Talk, rules: Rules, responses: Responses) -> None:
+    def __init__(self, way: Way, talk: Talk, words: Words, rules: Rules, responses: Responses) -> None:
         self._way = way
         self._talk = talk
+        self._words = words
         self._rules = rules
         self._responses = responses
         self.bound: int | None = None
@@ -122,6 +124,7 @@ class Upward:
 
     async def _forward(self, kind: str, event: dict[str, Any]) -> None:
         self._talk.client(kind, event)
+        self._words.client(kind, event)
         await self._send(orjson.dumps(event))
 
     async def _send(self, text: bytes) -> None:

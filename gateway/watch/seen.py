@@ -22,6 +22,7 @@ class Seen(NamedTuple):
     at_us: int
     """When it came, by the store's clock."""
     request_id: str
+    """Of one in a batch: the batch's, a slash, and its place."""
     organisation: str
     tenant: str
     key_id: str
@@ -43,16 +44,22 @@ class Seen(NamedTuple):
     sighting: Sighting
     sealed: str = ""
     """The prompt, encrypted, where the policy samples it."""
+    batch_requests: int = 0
+    """Requests of the batch that it was one of; 0: it came by itself."""
+    batch_seen: int = 0
+    """How many of them were looked at."""
 
 
 _PLAIN = Seen._fields.index("sighting")
 _TYPES = list(get_type_hints(Seen).values())[:_PLAIN]
+_REST = list(get_type_hints(Seen).values())[_PLAIN + 1 :]
+"""Of what a version before this one does not write."""
 _SIGHTING = len(Sighting._fields)
 _LEAST = len(Sighting._fields) - len(Sighting._field_defaults)
 
 
 def encode(seen: Sequence[Seen]) -> bytes:
-    return orjson.dumps([[FORMAT, *each[:_PLAIN], list(each.sighting), each.sealed] for each in seen])
+    return orjson.dumps([[FORMAT, *each[:_PLAIN], list(each.sighting), *each[_PLAIN + 1 :]] for each in seen])
 
 
 def decode(data: bytes) -> tuple[list[Seen], int]:
@@ -77,7 +84,10 @@ def _seen(row: Any) -> Seen | None:
             return None
         sighting += list(Sighting._field_defaults.values())[len(sighting) - _LEAST :]
         fields: list[Any] = [tuple(value) if type(value) is list else value for value in sighting]
-        sealed = row[_PLAIN + 2] if len(row) > _PLAIN + 2 else ""
-        return Seen._make([*plain, Sighting._make(fields), sealed])
+        rest = row[_PLAIN + 2 : len(Seen._fields) + 1]
+        if [type(value) for value in rest] != _REST[: len(rest)]:
+            return None
+        rest += list(Seen._field_defaults.values())[len(rest) :]
+        return Seen._make([*plain, Sighting._make(fields), *rest])
     except (TypeError, IndexError, KeyError, ValueError):
         return None

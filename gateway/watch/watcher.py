@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from secrets import token_hex
 
 import orjson
@@ -22,6 +22,7 @@ from gateway.errors import StoreFault
 from gateway.store.watch import Batch, WatchStore
 from gateway.values import Ask, Rung, Sighting
 from gateway.watch import seen
+from gateway.watch.many import Many
 from gateway.watch.seen import Seen
 
 log = structlog.get_logger()
@@ -62,6 +63,18 @@ class Watcher:
 
     def look(self, subject: str, ask: Ask, now_us: int) -> Sighting:
         """See one request. CPU only."""
+        return look(ask, self._past(subject), self.lens, now_us)
+
+    def many(self, subject: str, request_id: str, now_us: int, *, seal: Callable[[Ask, str], str]) -> Many:
+        """What looks at the requests of one batch, in a thread or out of it; to be given back by `keep`."""
+        return Many(self.lens, self._past(subject).copy(), request_id, now_us, seal=seal, failed=look_failed)
+
+    def keep(self, subject: str, many: Many) -> None:
+        """A batch has been looked at: what is remembered of its sender from now on."""
+        self._past(subject)
+        self._pasts[subject] = many.past
+
+    def _past(self, subject: str) -> Past:
         pasts = self._pasts
         past = pasts.get(subject)
         if past is None:
@@ -70,7 +83,7 @@ class Watcher:
                 pasts.popitem(last=False)
         else:
             pasts.move_to_end(subject)
-        return look(ask, past, self.lens, now_us)
+        return past
 
     def rung(self, subject: str, now_us: int) -> Rung | None:
         """Where somebody stands; None: on the ground."""
@@ -85,6 +98,13 @@ class Watcher:
         self._buffer.append(one)
         if len(self._buffer) >= FLUSH_AT:
             self._full.set()
+
+    def note_many(self, many: Sequence[Seen]) -> None:
+        """The same of the requests of one batch; half of the buffer is left to everybody else's."""
+        room = max(0, BUFFER_MAX // 2 - len(self._buffer))
+        for one in many[:room]:
+            self.note(one)
+        self._dropped += len(many[room:])
 
     def __len__(self) -> int:
         """Sightings that wait to be told."""
@@ -177,6 +197,17 @@ class Watcher:
 
     def _note_works(self) -> None:
         self._is_failing = False
+
+
+_failures: set[str] = set()
+
+
+def look_failed(error: Exception) -> None:
+    """A bug in looking: said once for each kind of error."""
+    kind = type(error).__name__
+    if kind not in _failures:
+        _failures.add(kind)
+        log.error("look_failed", side="gateway", error=kind)
 
 
 def _encoded(batch: list[Seen]) -> bytes:

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.values import Extent
+import orjson
+
+from gateway.values import Ask, Extent
 from gateway.wires.anthropic_messages import AnthropicMessages
-from gateway.wires.base import BadField, Judged
+from gateway.wires.base import BadField, Judged, asked
 from gateway.wires.plain import Plain
 
 REQUESTS_MAX = 10_000
@@ -56,6 +58,13 @@ class AnthropicBatches(Plain):
         if all(lowered is request for lowered, request in zip(requests, body["requests"])):
             return body
         return {**body, "requests": requests}
+
+
+def message_of(request: dict[str, Any]) -> Ask:
+    """One request of a judged body, as if it had come by itself."""
+    params = request["params"]
+    judged = _MESSAGES.judge(params)
+    return asked(_MESSAGES, params, judged, text_bytes=len(orjson.dumps(params)) - judged.media_base64_bytes)
 
 
 def asked_tokens(body: dict[str, Any], limit: int | None = None) -> int:

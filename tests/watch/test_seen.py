@@ -11,24 +11,31 @@ from hypothesis import strategies as st
 from gateway.store.watch import Batch
 from gateway.values import Rung
 from gateway.watch.runs import SILENT_US, Runs
-from gateway.watch.seen import decode, encode
+from gateway.watch.seen import Seen, decode, encode
 from gateway.watch.watcher import read_rung, write_rung
 from tests.watch.make import NOW_US, Eye, generator
+
+SIGHTING = 1 + Seen._fields.index("sighting")
+"""Its place in a row."""
 
 
 def test_there_and_back() -> None:
     """What is written is read; what a newer gateway adds is left, and what an older one has not is as if nothing was seen."""
-    seen = [Eye().seen("acme/key", generator(number)) for number in range(3)]
+    seen = [Eye().seen("acme/key", generator(number))._replace(batch_requests=9, batch_seen=3) for number in range(3)]
     data = encode(seen)
     assert decode(data) == (seen, 0)
     rows = orjson.loads(data)
     for row in rows:
-        row[-2].append("newer")
+        row[SIGHTING].append("newer")
         row.append("newer")
     assert decode(orjson.dumps(rows)) == (seen, 0)
     for row in rows:
-        row[-3] = row[-3][:8]
-    older = [one._replace(sighting=one.sighting._replace(signature=0, session=0, system=0)) for one in seen]
+        row[SIGHTING] = row[SIGHTING][:8]
+        del row[SIGHTING + 2 :]
+    older = [
+        one._replace(sighting=one.sighting._replace(signature=0, session=0, system=0), batch_requests=0, batch_seen=0)
+        for one in seen
+    ]
     assert decode(orjson.dumps(rows)) == (older, 0)
 
 
