@@ -20,6 +20,7 @@ from gateway import __version__, health, listener, logs, proxy
 from gateway.admin import policy as admin_policy
 from gateway.admin import server as admin_server
 from gateway.admin import state as admin_state
+from gateway.admin import watch as admin_watch
 from gateway.background import Tasks
 from gateway.budgets.estimate import Estimator
 from gateway.detectors import Lens
@@ -163,7 +164,13 @@ async def serve(settings: Settings, environ: Mapping[str, str], *, on_ready: Cal
             for warning in await checkup.warnings(parse_url(settings.store), timeout_s=settings.store_timeout):
                 log.warning("store_setup", side="store", reason=warning)
         runner = await _listen(house, health.Checks(ledger, fleet, stopping))
-        admin = await _listen_admin(house, source, token)
+        desk = admin_watch.routes(
+            WatchStore(ledger.connection, entries_max=settings.sightings),
+            lambda: policies.snapshot().policy,
+            key_secret,
+            ledger.server_now_us,
+        )
+        admin = await _listen_admin(house, source, desk, token)
         beside = [
             tasks.spawn(house.holds.run(), name="renewals"),
             tasks.spawn(lines.run(), name="log"),
@@ -248,11 +255,11 @@ def wanted_pools(policy: Policy, environ: Mapping[str, str]) -> list[Wanted]:
     ]
 
 
-async def _listen_admin(house: House, source: Source, token: str) -> web.AppRunner | None:
+async def _listen_admin(house: House, source: Source, desk: list[admin_server.Route], token: str) -> web.AppRunner | None:
     """Open the operator's listener, where one is set. Raises SettingsError when the address is taken."""
     if house.settings.admin == "none":
         return None
-    routes = [*admin_policy.routes(source), *admin_state.routes(house, source)]
+    routes = [*admin_policy.routes(source), *admin_state.routes(house, source), *desk]
     runner = web.AppRunner(admin_server.application(routes, token), access_log=None)
     await runner.setup()
     await _open_site(runner, "admin", house.settings.admin)

@@ -52,8 +52,13 @@ def told(status: int, sentence: str) -> web.Response:
     return reply({"error": sentence}, status)
 
 
-def refused(mistakes: list[Mistake] | tuple[Mistake, ...], status: int = 422) -> web.Response:
-    """Policy files that cannot be used."""
+def refused(
+    mistakes: list[Mistake] | tuple[Mistake, ...],
+    status: int = 422,
+    *,
+    what: str = "in the policy files; the policy in force has not changed",
+) -> web.Response:
+    """Something of several lines that cannot be used: policy files, but for `what` says."""
     count = len(mistakes)
-    sentence = f"{count} mistake{'s' if count != 1 else ''} in the policy files; the policy in force has not changed"
+    sentence = f"{count} mistake{'s' if count != 1 else ''} {what}"
     return reply({"error": sentence, "mistakes": [mistake._asdict() for mistake in mistakes]}, status)

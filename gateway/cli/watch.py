@@ -12,26 +12,19 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import orjson
-
 from gateway import app
 from gateway.cli import flags
-from gateway.cli.watch_facts import read_facts
-from gateway.cli.watch_show import print_table, row_of, shown, steps_of
-from gateway.errors import SettingsError
-from gateway.logs import printable
+from gateway.errors import PolicyErrors, SettingsError
 from gateway.policy.load import load_dir
-from gateway.policy.model import Policy
 from gateway.policy.scalars import duration_s
-from gateway.policy.watched import watched_as
 from gateway.settings import Settings, secret
 from gateway.store.watch import WatchStore
-from gateway.values import Rung
-from gateway.watch.cases import CLUSTER
-from gateway.watch.watcher import write_rung
+from gateway.watch import desk
+from gateway.watch.facts import FORMATS, NOTHING_DONE, read_facts
+from gateway.watch.telling import row_of, shown
 
 PARDON_FOR = "7d"
-RUNG_KEPT_US = 3_600_000_000
+FACTS_BYTES_MAX = 64 * 1024 * 1024
 T = TypeVar("T")
 
 _DESCRIPTION = """\
@@ -39,7 +32,7 @@ What the watch says of tenants, and what is done about it.
 
   gauger watch list                        who looks like what, the most suspicious first
   gauger watch show TENANT                 why, in sentences, and what its step does
-  gauger watch pardon TENANT --reason ...  take it off its ladder, at once
+  gauger watch pardon TENANT --reason ...  take it off its ladder, at once, and unlink it
   gauger watch facts FILE                  what you know of tenants: what is the same links them
 
 A key that is watched apart from its tenant is TENANT/KEY, a cluster is cluster:ID.
@@ -48,10 +41,15 @@ _FACTS = """\
 Tell the analyst what you know of tenants: those who share a payment method, a network or a day of sign-up are the likelier
 to be one operator. What you write is hashed under the deployment's secret before it leaves this command.
 
-The file:
+The file is told by the end of its name: .yaml (.yml), .csv, or .jsonl (.ndjson), one object a line:
 
   tenants:
     acme: {payment: card-4711, network: 203.0.113.0/24, signup: "2027-01-31"}
+
+  tenant,payment,network,signup
+  acme,card-4711,203.0.113.0/24,2027-01-31
+
+  {"tenant": "acme", "payment": "card-4711", "network": "203.0.113.0/24", "signup": "2027-01-31"}
 
 What a tenant's entry does not say is forgotten; tenants that the file does not name stay as they are.
 """
@@ -67,6 +65,12 @@ def add_parser(subparsers: Any) -> None:
     listing = actions.add_parser("list", help="who looks like what", description="Print subjects and clusters by their score.")
     listing.add_argument("--review", action="store_true", help="only those whose step asks for somebody to look at them")
     listing.add_argument("--all", action="store_true", help="those too that stand on no step and score below 50%%")
+    listing.add_argument("--organisation", default="", metavar="NAME", help="only its tenants")
+    listing.add_argument("--ladder", default="", metavar="NAME", help="only those who are on it")
+    listing.add_argument(
+        "--step", default="", metavar="NAME", help="only those who stand on it, by themselves or by their cluster"
+    )
+    listing.add_argument("--cluster", default="", metavar="ID", help="only its members, and itself")
     listing.add_argument("--json", action="store_true", help="print a JSON array")
     flags.add(listing, flags.STORE)
     listing.set_defaults(run=run_list)
@@ -90,7 +94,8 @@ def add_parser(subparsers: Any) -> None:
     pardon.set_defaults(run=run_pardon)
 
     facts = actions.add_parser("facts", help="what you know of tenants", description=_FACTS, formatter_class=raw)
-    facts.add_argument("file", metavar="FILE", type=Path, help="YAML file")
+    facts.add_argument("file", metavar="FILE", help="YAML, CSV or JSON Lines; -: standard input, with --format")
+    facts.add_argument("--format", choices=FORMATS, help="where the file's name does not tell")
     flags.add(facts, flags.STORE)
     facts.set_defaults(run=run_facts)
 
@@ -98,130 +103,119 @@ def add_parser(subparsers: Any) -> None:
 def run_list(args: argparse.Namespace) -> int:
     """Print who is suspicious; 0."""
     settings = flags.load(args)
+    wanted = desk.Wanted(args.all, args.review, args.organisation, args.ladder, args.step, args.cluster)
 
-    async def ask(store: WatchStore) -> tuple[dict[str, bytes], dict[str, bytes], str]:
-        return await store.dossiers(), await store.pardons(), await store.holder()
+    async def ask(store: WatchStore, now_us: int) -> tuple[desk.Listed, desk.Analyst]:
+        return await desk.listing(store, wanted), await desk.analyst(store, now_us)
 
-    (found, pardons, holder), _ = _with_store(settings, ask)
-    rows = [row for row in map(_read, found.values()) if row]
-    if args.review:
-        rows = [row for row in rows if row.get("review")]
-    elif not args.all:
-        rows = [row for row in rows if row["score"] >= 500 or steps_of(row) or row.get("cluster")]
-    rows.sort(key=lambda row: (-row["score"], row["subject"]))
+    (rows, judged, pardons), analyst = _with_store(settings, ask)
     if args.json:
         json.dump(rows, sys.stdout, indent=2)
         print()
     elif not rows:
-        print(f"nobody: {len(found)} subject{'s have' if len(found) != 1 else ' has'} been judged")
+        print(f"nobody: {judged} subject{'s have' if judged != 1 else ' has'} been judged")
     else:
         head = ("subject", "score", "looks like", "requests", "step", "mode", "since", "cluster")
-        print_table([head, *map(row_of, rows)])
-    if not args.json:
-        _warn(holder, [row["subject"] for row in rows if row["subject"] in pardons])
+        _print_table([head, *map(row_of, rows)])
+    _warn(analyst, [] if args.json else sorted(pardons))
     return 0
 
 
 def run_show(args: argparse.Namespace) -> int:
     """Print one subject; 0, or 1 where nothing is known of it."""
-    settings = flags.load(args)
-    name = args.subject
+    settings, name = flags.load(args), args.subject
+    policy = load_dir(settings.policies)
 
-    async def ask(store: WatchStore) -> tuple[bytes | None, dict[str, bytes], str]:
-        return await store.dossier(name), await store.pardons(), await store.holder()
+    async def ask(store: WatchStore, now_us: int) -> tuple[Any, bool, desk.Analyst, int]:
+        try:
+            row: Any = await desk.dossier(store, policy, name, now_us)
+        except desk.Unknown as error:
+            row = error
+        return row, name in await store.pardons(), await desk.analyst(store, now_us), now_us
 
-    (data, pardons, holder), now_us = _with_store(settings, ask)
-    row = None if data is None else _read(data)
-    if row is None:
-        policy = load_dir(settings.policies)
-        if not name.startswith(CLUSTER):
-            _known(policy, name, now_us)
-        print(f"{printable(name)}: nothing has been judged yet (five requests are needed, and an analyst that runs)")
-        _warn(holder, [])
-        return 1
+    row, is_pardoned, analyst, now_us = _with_store(settings, ask)
+    if isinstance(row, desk.Unknown):
+        raise row
     if args.json:
         json.dump(row, sys.stdout, indent=2)
         print()
         return 0
-    for line in shown(row, load_dir(settings.policies), now_us):
+    for line in shown(row, policy, now_us):
         print(line)
-    _warn(holder, [name] if name in pardons else [])
+    _warn(analyst, [name] if is_pardoned else [])
     return 0
 
 
-def _warn(holder: str, pardoned: list[str]) -> None:
+def _warn(analyst: desk.Analyst, pardoned: list[str]) -> None:
     """What makes the rest of what was printed old, on standard error."""
     for name in pardoned:
         print(f"{name} has been pardoned since: gateways obey, and the analyst has not read it yet", file=sys.stderr)
-    if not holder:
-        print("no analyst is active on this store: nothing is judged, and steps lapse within an hour", file=sys.stderr)
+    for line in desk.warnings(analyst):
+        print(line, file=sys.stderr)
 
 
 def run_pardon(args: argparse.Namespace) -> int:
     """Pardon one subject; 0."""
-    settings = flags.load(args)
-    reason = args.reason.strip()
-    if not reason or not reason.isprintable() or len(reason) > 200:
-        raise SettingsError("--reason: a line of 1 to 200 printable characters: who asks later will read it")
+    settings, name = flags.load(args), args.subject
+    reason = desk.line("--reason", args.reason)
     try:
         excused_s = duration_s(args.excused)
     except ValueError as error:
         raise SettingsError(f"--for: {error}") from None
-    policy, name = load_dir(settings.policies), args.subject
+    policy = load_dir(settings.policies)
 
-    async def pardon(store: WatchStore, now_us: int) -> list[str]:
-        names = [name]
-        if name.startswith(CLUSTER):
-            data = await store.dossier(name)
-            row = None if data is None else _read(data)
-            if row is None:
-                raise SettingsError(f"there is no cluster {printable(name)}: `gauger watch list` shows those that are")
-            names += row.get("members", [])
-        else:
-            _known(policy, name, now_us)
-        said = {"at_us": now_us, "until_us": now_us + excused_s * 1_000_000, "by": getpass.getuser(), "reason": reason}
-        for each in names:
-            nothing = Rung(each, "", "", now_us, now_us + RUNG_KEPT_US)
-            await store.pardon(each, orjson.dumps(said), write_rung(nothing))
-        return names
+    async def ask(store: WatchStore, now_us: int) -> tuple[desk.Pardoned, desk.Analyst]:
+        done = await desk.pardon(store, policy, name, by=getpass.getuser(), reason=reason, excused_s=excused_s, now_us=now_us)
+        return done, await desk.analyst(store, now_us)
 
-    pardoned, _ = _with_store(settings, pardon, with_clock=True)
-    members = f" and its {len(pardoned) - 1} members" if len(pardoned) > 1 else ""
+    done, analyst = _with_store(settings, ask)
+    members = f" and its {len(done.names) - 1} members" if len(done.names) > 1 else ""
     print(f"{name}{members}: pardoned; gateways know within a second or two, and it does not climb for {args.excused}")
+    _warn(analyst._replace(missing=()), [])
     return 0
 
 
 def run_facts(args: argparse.Namespace) -> int:
     """Tell the analyst; 0."""
     settings = flags.load(args)
-    facts = read_facts(args.file, load_dir(settings.policies), secret(os.environ))
-    _with_store(settings, lambda store: store.state_facts(facts))
+    data, form = _facts_file(args.file, args.format)
+    try:
+        facts = read_facts(data, form, file=args.file, policy=load_dir(settings.policies))
+    except PolicyErrors as errors:
+        count = len(errors.mistakes)
+        said = "\n".join(map(str, errors.mistakes))
+        raise SettingsError(f"{count} mistake{'s' if count != 1 else ''} in the facts; {NOTHING_DONE}\n{said}") from None
+    key = secret(os.environ)
+    _with_store(settings, lambda store, now_us: desk.state_facts(store, facts, key, by=getpass.getuser(), now_us=now_us))
     print(f"facts of {len(facts)} tenant{'s' if len(facts) != 1 else ''}: the analyst reads them within seconds")
     return 0
 
 
-def _known(policy: Policy, name: str, now_us: int) -> None:
-    """Raises SettingsError for a subject that the policies do not have."""
-    if watched_as(policy, name, now_us) is None:
-        raise SettingsError(
-            f"there is no tenant {printable(name)!r} in the policies (a key that is watched apart is TENANT/KEY)"
-        )
+def _facts_file(name: str, form: str | None) -> tuple[bytes, str]:
+    """What is in it, and in which format. Raises SettingsError."""
+    ends = [each for each, suffixes in FORMATS.items() if Path(name).suffix.lower() in suffixes]
+    if form is None and not ends:
+        raise SettingsError(f"{name}: its name does not tell its format: say --format {' or '.join(FORMATS)}")
+    try:
+        data = sys.stdin.buffer.read(FACTS_BYTES_MAX + 1) if name == "-" else Path(name).read_bytes()
+    except OSError as error:
+        raise SettingsError(f"{name} cannot be read: {error.strerror}") from None
+    if len(data) > FACTS_BYTES_MAX:
+        raise SettingsError(f"{name}: a file of facts is at most 64 MiB: bring it in parts")
+    return data, form or ends[0]
 
 
-def _with_store(settings: Settings, ask: Callable[..., Awaitable[T]], *, with_clock: bool = False) -> tuple[T, int]:
-    """What `ask` got of the store, and the store's clock."""
+def _with_store(settings: Settings, ask: Callable[[WatchStore, int], Awaitable[T]]) -> T:
+    """What `ask` got of the store; it is told the store's clock."""
 
-    async def connected() -> tuple[T, int]:
+    async def connected() -> T:
         async with app.open_ledger(settings) as ledger:
-            store, now_us = WatchStore(ledger.connection, entries_max=settings.sightings), ledger.server_now_us()
-            return await (ask(store, now_us) if with_clock else ask(store)), now_us
+            return await ask(WatchStore(ledger.connection, entries_max=settings.sightings), ledger.server_now_us())
 
     return asyncio.run(connected())
 
 
-def _read(data: bytes) -> dict[str, Any] | None:
-    try:
-        row = orjson.loads(data)
-    except orjson.JSONDecodeError:
-        return None
-    return row if isinstance(row, dict) and isinstance(row.get("score"), int) and isinstance(row.get("subject"), str) else None
+def _print_table(rows: list[tuple[str, ...]]) -> None:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())

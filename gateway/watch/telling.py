@@ -1,4 +1,4 @@
-"""What `gauger watch` prints of a subject: a row of the list, and all that is known, to be read to a customer on the phone."""
+"""What is told of a subject, by `gauger watch` and the admin listener: in a row, and all of it, to be read to a customer."""
 
 from __future__ import annotations
 
@@ -28,22 +28,41 @@ def row_of(row: dict[str, Any]) -> tuple[str, ...]:
         str(row.get("requests", 0)),
         steps_of(row) or "-",
         row.get("mode", "") if row.get("ladder") else "",
-        _time(since_us),
+        instant(since_us),
         row.get("cluster", "") or (f"{len(row['members'])} members" if "members" in row else ""),
     )
+
+
+def brief(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of the list as JSON; what is behind it is in the dossier."""
+    said = {
+        "subject": row["subject"],
+        "score": row["score"],
+        "profile": row.get("profile", ""),
+        "requests": row.get("requests", 0),
+        "review": bool(row.get("review")),
+        "excused_until": instant((row.get("pardon") or {}).get("until_us", 0)),
+        "as_of": instant(row.get("at_us", 0)),
+    }
+    if "members" in row:
+        return {**said, "members": len(row["members"]), "steps": row.get("steps", {})}
+    since_us = footing_from(row.get("footing")).since_us if row.get("step") else 0
+    names = ("organisation", "ladder", "mode", "step", "cluster", "cluster_step")
+    return {**said, **{name: row.get(name, "") for name in names}, "since": instant(since_us)}
 
 
 def shown(row: dict[str, Any], policy: Policy, now_us: int) -> list[str]:
     """Everything of one subject."""
     lines = [f"{row['subject']}: score {format_percent(row['score'])}, over {row.get('requests', 0)} requests"]
     if row.get("organisation"):
-        lines.append(f"organisation {row['organisation']}; last request {_time(row.get('last_us', 0)) or 'unknown'}")
+        lines.append(f"organisation {row['organisation']}; last request {instant(row.get('last_us', 0)) or 'unknown'}")
     if "members" in row:
         lines.append(f"{len(row['members'])} members: {', '.join(row['members'])}")
         lines += [f"linked because {reason}" for reason in row.get("linked_by", [])]
         lines += [f"on ladder {ladder}: step {step or 'none'}" for ladder, step in row.get("steps", {}).items()]
     else:
         lines += _standing(row, policy, now_us)
+    lines += _pardoned(row, now_us)
     for profile, score, reasons, requests, is_explained in row.get("findings", []):
         explained = ", explained by a declared purpose: no ground for a step" if is_explained else ""
         lines.append(f"looks like {profile}: {format_percent(score)} over {requests} requests{explained}")
@@ -67,21 +86,25 @@ def _standing(row: dict[str, Any], policy: Policy, now_us: int) -> list[str]:
     else:
         step = row.get("step", "")
         mode = "" if ladder.enforce else "; shadow: nothing of it is done"
-        where = f"step {step} since {_time(footing.since_us)}" if step else "on no step"
+        where = f"step {step} since {instant(footing.since_us)}" if step else "on no step"
         lines.append(f"on ladder {ladder.name}: {where}{mode}")
         if footing.due_us > now_us:
-            lines.append(f"the next step is due at {_time(footing.due_us)}, unless its score falls")
+            lines.append(f"the next step is due at {instant(footing.due_us)}, unless its score falls")
         if row.get("cluster_step"):
             lines.append(f"its cluster {row['cluster']} stands on step {row['cluster_step']}, which holds for it too")
         rank = max(rank_of(ladder, step), rank_of(ladder, row.get("cluster_step", "")))
         lines += [f"  {each.name}: {_does(each, ladder)}" for each in ladder.steps[:rank]]
     if row.get("cluster") and not row.get("cluster_step"):
         lines.append(f"in cluster {row['cluster']}, which stands on no step")
-    pardon = row.get("pardon") or {}
-    if pardon:
-        until = f", and it does not climb until {_time(pardon['until_us'])}" if pardon.get("until_us", 0) > now_us else ""
-        lines.append(f"pardoned at {_time(pardon['at_us'])} by {pardon['by']}: {pardon['reason']}{until}")
     return lines
+
+
+def _pardoned(row: dict[str, Any], now_us: int) -> list[str]:
+    pardon = row.get("pardon") or {}
+    if not pardon:
+        return []
+    until = f", and it does not climb until {instant(pardon['until_us'])}" if pardon.get("until_us", 0) > now_us else ""
+    return [f"pardoned at {instant(pardon['at_us'])} by {pardon['by']}: {pardon['reason']}{until}"]
 
 
 def _does(step: Step, ladder: Ladder) -> str:
@@ -111,11 +134,6 @@ def _word(name: str, step: Step) -> str:
     return f"{name} {value}" if isinstance(value, (int, str)) else name
 
 
-def _time(at_us: int) -> str:
+def instant(at_us: int) -> str:
+    """For people; "": never."""
     return datetime.fromtimestamp(at_us / 1e6, UTC).isoformat(timespec="seconds").replace("+00:00", "Z") if at_us else ""
-
-
-def print_table(rows: list[tuple[str, ...]]) -> None:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
