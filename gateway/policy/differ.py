@@ -9,8 +9,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
-from gateway.policy.model import Budget, Key, ModelRule, Organisation, Output, Plan, Policy, Tenant
-from gateway.policy.sentences import budget_sentence, declared_sentence, output_words, rule_sentence, watch_words
+from gateway.policy.model import Budget, Key, Ladder, ModelRule, Organisation, Output, Plan, Policy, Tenant
+from gateway.policy.sentences import (
+    budget_sentence,
+    declared_sentence,
+    ladder_words,
+    output_words,
+    rule_sentence,
+    step_words,
+    watch_words,
+)
 
 Level = TypeVar("Level")
 _Level = Plan | Organisation | Tenant | Key
@@ -152,9 +160,13 @@ def _direction(old: Budget, new: Budget) -> str:
 
 
 def _output(old: Output, new: Output) -> list[str]:
-    before, after = output_words(old), output_words(new)
+    return [f"answers: {what}" for what in _words(output_words(old), output_words(new))]
+
+
+def _words(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    """Each word that is another: "`delay` was 10m; is 5m"."""
     return [
-        f"answers: `{word}` was {before.get(word, 'not said')}; is {after.get(word, 'not said')}"
+        f"`{word}` was {before.get(word, 'not said')}; is {after.get(word, 'not said')}"
         for word in dict.fromkeys([*before, *after])
         if before.get(word) != after.get(word)
     ]
@@ -164,17 +176,33 @@ def _watch(old: Policy, new: Policy) -> list[str]:
     said = []
     if old.watch.ladder != new.watch.ladder:
         said.append(f"the ladder of whoever names none was {old.watch.ladder}; is {new.watch.ladder}")
-    before, after = watch_words(old.watch), watch_words(new.watch)
-    said += [f"`{word}` was {before[word]}; is {after[word]}" for word in before if before[word] != after[word]]
+    said += _words(watch_words(old.watch), watch_words(new.watch))
     for name, (was, now) in _pairs(old.ladders, new.ladders):
         if was is None or now is None:
             said.append(f"the ladder {name} is {'gone' if now is None else 'new'}")
             continue
         if was.enforce != now.enforce:
             said.append(f"the ladder {name} now {'does what it says' if now.enforce else 'only says what it would do'}")
-        if _bare(replace(was, enforce=now.enforce)) != _bare(now):
-            said.append(f"the ladder {name} changes")
+        changed = _ladder(was, now)
+        if not changed and _bare(replace(was, enforce=now.enforce)) != _bare(now):
+            changed = [" changes"]  # in a word that nobody has a sentence for
+        said += [f"the ladder {name}{what}" for what in changed]
     return said
+
+
+def _ladder(old: Ladder, new: Ladder) -> list[str]:
+    """Step by step, from below."""
+    said = [f": {what}" for what in _words(ladder_words(old), ladder_words(new))]
+    for name, (before, after) in _pairs({each.name: each for each in old.steps}, {each.name: each for each in new.steps}):
+        if after is None:
+            said.append(f", step {name}: is gone: whoever stands on it stands on the highest below it that is left")
+        elif before is None:
+            words = [f"{word} {value}" for word, value in step_words(after).items() if value not in ("false", "100%")]
+            said.append(f", step {name}: is new: {', '.join(words)}")
+        else:
+            said += [f", step {name}: {what}" for what in _words(step_words(before), step_words(after))]
+    shared = (tuple(replace(each, scope=()) for each in ladder.cluster_budgets) for ladder in (old, new))
+    return [*said, *(f", its clusters' budget {what}" for what in _budgets(*shared))]
 
 
 def _bare(value: Any) -> Any:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from gateway.policy.model import Budget, Declared, Filter, ModelRule, Output, Price, Watch, Watermark, When
-from gateway.policy.scalars import format_duration, format_money, format_thousandths
+from gateway.policy.model import Budget, Declared, Filter, Ladder, ModelRule, Output, Price, Step, Watch, Watermark, When
+from gateway.policy.scalars import format_duration, format_money, format_percent, format_thousandths
 from gateway.policy.times import MINUTES_A_DAY
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -133,6 +133,36 @@ def watch_words(watch: Watch) -> dict[str, str]:
         "sample_prompts": f"{watch.sample_milli / 10:g}%",
         "keep_evidence": format_duration(watch.keep_evidence_s),
     }
+
+
+def ladder_words(ladder: Ladder) -> dict[str, str]:
+    """Each word of a ladder but its mode, its steps and its cluster's budgets, as authors write it."""
+    return {
+        "marked": _yes(ladder.marked),
+        "climb_every": format_duration(ladder.climb_every_s),
+        "delay": format_duration(ladder.delay_s),
+        "jitter": format_duration(ladder.jitter_s),
+        "calm_after": format_duration(ladder.calm_after_s),
+        "hysteresis": format_percent(ladder.hysteresis_milli),
+        "requests_min": str(ladder.requests_min),
+        "cluster.from": ladder.cluster_from or ladder.steps[0].name if ladder.cluster_budgets else "not said",
+    }
+
+
+def step_words(step: Step) -> dict[str, str]:
+    """Each word of a step but its name, as authors write it."""
+    said = {
+        "score": format_percent(step.score_milli),
+        "notify": _yes(step.notify),
+        "budgets": format_percent(step.budgets_milli),
+        "review": _yes(step.review),
+        "refuse": _yes(step.refuse),
+    }
+    return {**said, **{f"output.{word}": value for word, value in output_words(step.output).items()}}
+
+
+def _yes(value: object) -> str:
+    return "true" if value else "false"
 
 
 def _filter(each: Filter) -> str:

@@ -184,7 +184,42 @@ def test_a_ladder_that_moves_to_another_line_says_the_same(tmp_path: Path) -> No
     old = read(tmp_path / "old", POLICY + ladder)
     assert changes(old, read(tmp_path / "new", f"{POLICY}# about ladders\n\n{ladder}")) == []
     steep = changes(old, read(tmp_path / "steep", POLICY + ladder.replace("80%", "85%")))
-    assert [change.what for change in steep] == ["the ladder gentle changes"]
+    assert [change.what for change in steep] == ["the ladder gentle, step slow: `score` was 80%; is 85%"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ("delay: 10m", "delay: 5m", ["the ladder gentle: `delay` was 10m; is 5m"]),
+        ("mode: shadow", "mode: enforce", ["the ladder gentle now does what it says"]),
+        ("budgets: 50%", "budgets: 25%, review: true", ["the ladder gentle, step slow: `budgets` was 50%; is 25%",
+                                                       "the ladder gentle, step slow: `review` was false; is true"]),
+        ("max_tokens: 9", "max_tokens: 8", ["the ladder gentle, step slow: `output.max_tokens` was 9; is 8"]),
+        ("output: {max_tokens: 9}", "refuse: true", ["the ladder gentle, step slow: `refuse` was false; is true",
+                                                     "the ladder gentle, step slow: `output.max_tokens` was 9; is not said"]),
+        ("{name: look, score: 50%}, ", "", ["the ladder gentle: `cluster.from` was look; is slow",
+                                           "the ladder gentle, step look: is gone: whoever stands on it stands on the highest "
+                                           "below it that is left"]),
+        ("{name: look, score: 50%}", "{name: look, score: 50%}, {name: strip, score: 60%, output: {drop: [logprobs]}}", [
+            "the ladder gentle, step strip: is new: score 60%, output.drop logprobs"]),
+        ("limit: 7", "limit: 6", ["the ladder gentle, its clusters' budget `shared` allows less, and keeps what was used: "
+                                  "was 7 requests per hour; is 6 requests per hour"]),
+        ("name: look", "name: see", ["the ladder gentle: `cluster.from` was look; is see",
+                                    "the ladder gentle, step look: is gone: whoever stands on it stands on the highest "
+                                    "below it that is left",
+                                    "the ladder gentle, step see: is new: score 50%"]),
+    ],
+)  # fmt: skip
+def test_a_ladder_tells_which_step_and_what(tmp_path: Path, before: str, after: str, expected: list[str]) -> None:
+    """It said that a ladder changes, and whoever was to agree to it had to look into both files."""
+    ladder = (
+        "ladders:\n  gentle:\n    mode: shadow\n    delay: 10m\n"
+        "    steps: [{name: look, score: 50%}, {name: slow, score: 80%, budgets: 50%, output: {max_tokens: 9}}]\n"
+        "    cluster: {budgets: [{name: shared, meter: requests, limit: 7, per: hour}]}\n"
+    )
+    assert before in ladder
+    old, new = read(tmp_path / "old", POLICY + ladder), read(tmp_path / "new", POLICY + ladder.replace(before, after))
+    assert [change.what for change in changes(old, new)] == expected
 
 
 def test_writing_it_in_another_way_changes_nothing(directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
