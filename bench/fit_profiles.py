@@ -1,6 +1,6 @@
 """Fit the profiles' weights on a corpus and on the families written for it, and say what they are worth on what was left out.
 
-    .venv/bin/python bench/fit_profiles.py CORPUS_DIR [--windows 8] [--cache FILE] [--write]
+    .venv/bin/python bench/fit_profiles.py CORPUS_DIR [--outside SITE_PACKAGES] [--windows 8] [--cache FILE] [--write]
 
 CORPUS_DIR holds `*.jsonl.gz`: a conversation a line with `source`, `role_mix`, `messages`, `params`, `group`. Simulated tenants
 of 200 requests are looked at after 26 and 200: plain, bare (without sampling parameters), behind ten canned openings, half
@@ -22,13 +22,15 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from multiprocessing import Pool
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "bench")]
 
-from families import FAMILIES  # noqa: E402
+import outside  # noqa: E402
+from families import FAMILIES, Family  # noqa: E402
 
 from gateway.detectors import PHRASES, Lens, Past, Window, look  # noqa: E402
 from gateway.detectors.weights import Profile  # noqa: E402
@@ -44,6 +46,8 @@ PROFILE_OF = {
     "gpteacher_roleplay": "collector",
     "gsm8k_zeroshot_cot": "harvest",
 }
+SAME = {"o_evol_instruct": "evol_instruct_gen"}
+"""Families by other names."""
 CANNED = (
     "Hi there! I hope you're having a great day.",
     "Hello, I have a quick question for you, thanks in advance.",
@@ -58,7 +62,8 @@ CANNED = (
 )
 Body = dict[str, Any]
 Row = tuple[str, str, str, int, Example]
-"""source, "corpus" or "written", kind, requests, example."""
+"""source, its origin, kind, requests, example."""
+ORIGINS = ("corpus", "written", "outside")
 
 
 def family_of(source: str) -> str:
@@ -127,46 +132,76 @@ def windows(bodies: list[Body], lens: Lens, rng: random.Random) -> Iterable[tupl
             yield (number if number in CUTS else CUTS[-1]), Window.load(window.dump())
 
 
-def build(corpus: Path, count: int) -> list[Row]:
-    """Every tenant of every source and family, as rows."""
-    lens = Lens.of(b"fitting", read_phrases(PHRASES))
-    sources: dict[str, list[Body]] = {}
-    for path in sorted(corpus.glob("*.jsonl.gz")):
-        lines = gzip.decompress(path.read_bytes()).decode().split("\n")
-        sources[path.name.removesuffix(".jsonl.gz")] = [json.loads(line) for line in lines if line]
-    written = {family.name: family for family in FAMILIES}
-    honest_sources = [name for name in sources if name.startswith("benign")]
-    honest_written = [name for name, family in written.items() if not family.profile]
+class Builder:
+    """All sources and families, in one process."""
 
-    def draw(name: str, rng: random.Random, number: int) -> list[Body]:
-        if name in sources:
-            return corpus_tenant(sources[name], rng, number)
-        make = written[name].tenant(rng)
+    def __init__(self, corpus: Path, site: Path | None, count: int) -> None:
+        self.count = count
+        self.lens = Lens.of(b"fitting", read_phrases(PHRASES))
+        self.sources: dict[str, list[Body]] = {}
+        for path in sorted(corpus.glob("*.jsonl.gz")):
+            lines = gzip.decompress(path.read_bytes()).decode().split("\n")
+            self.sources[path.name.removesuffix(".jsonl.gz")] = [json.loads(line) for line in lines if line]
+        self.families: dict[str, Family] = {family.name: family for family in FAMILIES}
+        if site is not None:
+            self.families |= {family.name: family for family in outside.load(corpus, site)}
+        self.honest = (
+            [name for name in self.sources if name.startswith("benign")],
+            [name for name, family in self.families.items() if not family.profile],
+        )
+
+    def draw(self, name: str, rng: random.Random, number: int) -> list[Body]:
+        if name in self.sources:
+            return corpus_tenant(self.sources[name], rng, number)
+        make = self.families[name].tenant(rng)
         return [make() for _ in range(number)]
 
-    def honest(rng: random.Random) -> list[Body]:
-        return draw(rng.choice(honest_sources if rng.random() < 0.7 else honest_written), rng, REQUESTS)
-
-    rows: list[Row] = []
-    for name in (*sources, *written):
-        is_corpus = name in sources
-        family = family_of(name) if is_corpus else name
-        profile = PROFILE_OF.get(family, "") if is_corpus else written[name].profile
+    def rows(self, name: str) -> list[Row]:
+        """Every tenant of one source or family."""
+        rows: list[Row] = []
+        is_corpus = name in self.sources
+        family = family_of(name) if is_corpus else SAME.get(name, name)
+        profile = PROFILE_OF.get(family, "") if is_corpus else self.families[name].profile
+        origin = "corpus" if is_corpus else "outside" if name.startswith("o_") else "written"
         for kind in KINDS if profile else KINDS[:2]:
-            for number in range(count * (2 if is_corpus and not profile and kind == "plain" else 1)):
+            for number in range(self.count * (2 if is_corpus and not profile and kind == "plain" else 1)):
                 rng = random.Random(f"{name}/{kind}/{number}")
-                bodies = draw(name, rng, REQUESTS * 3 if kind == "packed" else REQUESTS)
+                bodies = self.draw(name, rng, REQUESTS * 3 if kind == "packed" else REQUESTS)
                 if kind == "bare":
                     bodies = [{key: body[key] for key in ("messages", "tools") if key in body} for body in bodies]
                 if kind.startswith("canned"):
                     bodies = [canned(body, rng) for body in bodies]
                 if kind.endswith("half"):
-                    bodies = [other if rng.random() < 0.5 else own for own, other in zip(bodies, honest(rng))]
+                    others = self.draw(rng.choice(self.honest[rng.random() >= 0.7]), rng, REQUESTS)
+                    bodies = [other if rng.random() < 0.5 else own for own, other in zip(bodies, others)]
                 if kind == "packed":
                     bodies = packed(bodies)
-                for cut, window in windows(bodies, lens, rng):
-                    rows.append((name, "corpus" if is_corpus else "written", kind, cut, example(window, family, profile)))
-        print(f"  {name}: {len(rows)} windows", file=sys.stderr)
+                for cut, window in windows(bodies, self.lens, rng):
+                    rows.append((name, origin, kind, cut, example(window, family, profile)))
+        return rows
+
+
+_builder: Builder | None = None
+
+
+def _enter(*arguments: Any) -> None:
+    global _builder  # a worker finds its sources through it
+    _builder = Builder(*arguments)
+
+
+def _rows(name: str) -> list[Row]:
+    assert _builder is not None
+    return _builder.rows(name)
+
+
+def build(corpus: Path, site: Path | None, count: int, processes: int) -> list[Row]:
+    """Every tenant of every source and family, as rows."""
+    found = Builder(corpus, site, 0)
+    rows: list[Row] = []
+    with Pool(processes, _enter, (corpus, site, count)) as pool:
+        for each in pool.imap(_rows, [*found.sources, *found.families]):
+            rows += each
+            print(f"  {each[0][0]}: {len(rows)} windows", file=sys.stderr)
     return rows
 
 
@@ -180,11 +215,16 @@ def score(each: Example, profiles: tuple[Profile, ...]) -> int:
     return best
 
 
+def fitted_on(rows: Iterable[Row]) -> list[Example]:
+    """Not the honest ones that are an attack's double: only an agreement tells them apart."""
+    return [row[4] for row in rows if not outside.is_double(row[0])]
+
+
 def left_out(rows: list[Row], unit: Callable[[Row], str]) -> list[tuple[Row, int]]:
     """Every row with its score by profiles that were fitted without its unit."""
     scored = []
     for name in sorted({unit(row) for row in rows}):
-        profiles = fit([row[4] for row in rows if unit(row) != name])
+        profiles = fit(fitted_on(row for row in rows if unit(row) != name))
         scored += [(row, score(row[4], profiles)) for row in rows if unit(row) == name]
     return scored
 
@@ -192,13 +232,13 @@ def left_out(rows: list[Row], unit: Callable[[Row], str]) -> list[tuple[Row, int
 def table(title: str, scored: list[tuple[Row, int]], *, detail: bool = False) -> None:
     """Shares at a score of 500: every source weighs the same."""
     print(f"\n{title}")
-    for origin in ("corpus", "written"):
+    for origin in ORIGINS:
         for cut in CUTS:
             cells = []
-            for kind in (*KINDS, "honest"):
+            for kind in (*KINDS, "honest", "doubles"):
                 by_source: dict[str, list[bool]] = defaultdict(list)
                 for (source, where, how, requests, each), points in scored:
-                    column = how if each.profile else "honest"
+                    column = how if each.profile else "doubles" if outside.is_double(source) else "honest"
                     if (where, requests, column) == (origin, cut, kind):
                         by_source[source].append(points >= 500)
                 cells.append(
@@ -232,7 +272,9 @@ def write(profiles: tuple[Profile, ...]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("corpus", type=Path)
+    parser.add_argument("--outside", type=Path, metavar="SITE_PACKAGES", help="fit on `outside` too")
     parser.add_argument("--windows", type=int, default=8)
+    parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--cache", type=Path)
     parser.add_argument("--write", action="store_true")
     chosen = parser.parse_args()
@@ -240,10 +282,10 @@ def main() -> None:
     if chosen.cache and chosen.cache.exists():
         rows = pickle.loads(chosen.cache.read_bytes())
     else:
-        rows = build(chosen.corpus, chosen.windows)
+        rows = build(chosen.corpus, chosen.outside, chosen.windows, chosen.processes)
         if chosen.cache:
             chosen.cache.write_bytes(pickle.dumps(rows))
-    profiles = fit([row[4] for row in rows])
+    profiles = fit(fitted_on(rows))
     for profile in profiles:
         print(profile.name, profile.bias, {term.name: (term.weight, term.usual) for term in profile.terms})
     table("in sample", [(row, score(row[4], profiles)) for row in rows])

@@ -17,6 +17,11 @@ FEATURES = (
     Feature("template", _SHARE, "of what was read: text that recurs in this tenant's requests"),
     Feature("tasks", _SHARE, "of the slot's sentences: begin with a verb of task-giving (write, explain, given, ...)"),
     Feature("opens", _SHARE, "1000: the slot's first sentence begins with a verb of task-giving"),
+    Feature(
+        "closes",
+        _SHARE,
+        "1000: the slot's last sentence asks for a quantity, a thing or a derivation (how many, what, find, prove)",
+    ),
     Feature("questions", _SHARE, "of the slot's sentences: end in a question mark or begin with a question word"),
     Feature("polish", _SHARE, "of the slot's sentences: begin with a capital letter and end in punctuation"),
     Feature(
@@ -38,6 +43,13 @@ FEATURES = (
     Feature("warm", _SHARE, "temperature: 1000 at 1 and above; 500 where it is not set"),
     Feature("room", _SHARE, "max_tokens: 62.5 for each doubling; 0 where it is not set"),
     Feature("system", _SHARE, "how long the system prompt is: 62.5 for each doubling"),
+    Feature("makes", _SHARE, "1000: what recurs asks for questions, tasks, examples or conversations to be made"),
+    Feature("changes", _SHARE, "1000: what recurs asks for a task or an answer to be rewritten or improved"),
+    Feature("grades", _SHARE, "1000: what recurs speaks of grading answers"),
+    Feature("varies", _SHARE, "1000: what recurs asks for variety"),
+    Feature("models", _SHARE, "1000: what recurs speaks of models and assistants, and not to one"),
+    Feature("hard", _SHARE, "1000: what recurs speaks of difficulty"),
+    Feature("inputs", _SHARE, "1000: the prompt ends with the label of what a user would say"),
 )
 
 INDEX = {feature.name: index for index, feature in enumerate(FEATURES)}
@@ -75,6 +87,14 @@ TASK_VERBS = _firsts(
 """First words of instructions as task sets write them: base forms, and the openings of a set scene (you are, as a)."""
 
 QUESTION_WORDS = _firsts("what how why who which when where is are can does do could should would did was were whose whom")
+
+CLOSING = tuple(
+    f"{word} "
+    for word in _firsts(
+        "how what which who when where why find determine calculate compute evaluate express prove show solve simplify derive"
+    )
+)
+"""How the last sentence of an examination problem begins. What can be answered with yes is a question about a text."""
 
 PERSONAL = _words(
     "i i'm i've i'd i'll im ive my me mine we our us we're we've myself please thanks thank hi hello hey ok okay lol pls plz "

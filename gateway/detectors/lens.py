@@ -15,6 +15,7 @@ from typing import Any
 import re2
 from xxhash import xxh3_64_hexdigest
 
+from gateway.detectors.cues import cues
 from gateway.values import PhraseBook
 
 KEY_BYTES = 32
@@ -29,7 +30,7 @@ MARKS_MAX = 4_096
 class Lens:
     """Made once for a policy and a secret; what it answers never changes."""
 
-    __slots__ = ("_blank", "_marks", "_tripwires", "editions", "known", "seed")
+    __slots__ = ("_blank", "_marks", "_tripwires", "cues", "editions", "known", "seed")
 
     def __init__(self, key: bytes, books: Iterable[PhraseBook]) -> None:
         books = tuple(books)
@@ -41,6 +42,8 @@ class Lens:
         self.known: dict[int, int] = {}
         """Fingerprints of what comes again and again, by Python's own hash of it, which is keyed anew in every process."""
         self._marks: dict[str, int] = {}
+        self.cues: dict[int, int] = {}
+        """Of pieces that recurred, by their hash: a program says the same in every request."""
         named = [(pattern, group.name) for book in books for group in book.groups for pattern in group.patterns]
         named.sort(key=lambda each: -each[0].count("*"))
         self._tripwires: list[tuple[Any, list[str]]] = []
@@ -74,6 +77,13 @@ class Lens:
         if len(self.known) >= MARKS_MAX:
             self.known.clear()
         found = self.known[key] = self.fingerprint(data)
+        return found
+
+    def cue(self, piece: int, low: str) -> int:
+        """The cues of a piece that is not remembered, by its hash and in lower case; remembered from now on."""
+        if len(self.cues) >= MARKS_MAX:
+            self.cues.clear()
+        found = self.cues[piece] = cues(low)
         return found
 
     def sketch(self, words: Iterable[bytes], size: int) -> tuple[int, ...]:

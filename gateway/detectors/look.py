@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.detectors.features import CODE_SIGNS, DIGITS, PERSONAL, QUESTION_WORDS, TASK_VERBS
+from gateway.detectors.cues import AS_FEATURES, INPUTS, asks_for_input
+from gateway.detectors.features import CLOSING, CODE_SIGNS, DIGITS, PERSONAL, QUESTION_WORDS, TASK_VERBS
 from gateway.detectors.lens import Lens
 from gateway.detectors.past import Past
 from gateway.detectors.text import Said, said
@@ -53,17 +54,21 @@ def look(ask: Ask, past: Past, lens: Lens, now_us: int) -> Sighting:
     least = RECURS_MIN + (past.recent >= 64)
     slot: list[str] = []
     slot_low: list[str] = []
-    anchor, template_bytes = "", 0
-    fingerprint = lens.fingerprint
+    anchor, template_bytes, cued = "", 0, 0
+    fingerprint, cue_of = lens.fingerprint, lens.cues
     for at, (piece, low, count) in enumerate(zip(pieces, lowered, counts)):
         if count >= least:
             template_bytes += len(piece)
+            cue = cue_of.get(hashes[at])
+            cued |= lens.cue(hashes[at], low) if cue is None else cue
         elif at >= own and len(piece) > 1:
             slot.append(piece)
             slot_low.append(low)
     if template_bytes:
         bar = max(max(counts) // ANCHOR_SHARE + 1, least)
         anchor = max([low for low, count in zip(lowered, counts) if count >= bar], key=len)
+        if counts[-1] >= least and asks_for_input(lowered[-1]):
+            cued |= INPUTS
     slot_text = "\n".join(slot_low).encode("utf-8", "replace")
     words = slot_text[:WORDS_BYTES].split()
     once = set(words)
@@ -81,6 +86,7 @@ def look(ask: Ask, past: Past, lens: Lens, now_us: int) -> Sighting:
         1000 if text.tools else 0,
         *_habits(ask, body),
         _doublings(len(text.system)),
+        *AS_FEATURES[cued],
     )
     return Sighting(
         text.bytes,
@@ -155,8 +161,10 @@ def _spoken(text: Said, lowered: list[str], first: int, whole: bool) -> bytes:
     return spoken
 
 
-def _sentences(slot: list[str], slot_low: list[str]) -> tuple[int, int, int, int]:
-    """tasks, opens, questions, polish."""
+def _sentences(slot: list[str], slot_low: list[str]) -> tuple[int, int, int, int, int]:
+    """tasks, opens, closes, questions, polish."""
+    if not slot:
+        return 0, 0, 0, 0, 0
     tasks = opens = questions = polish = 0
     for piece, low in zip(slot, slot_low):
         end = piece[-1]
@@ -173,8 +181,11 @@ def _sentences(slot: list[str], slot_low: list[str]) -> tuple[int, int, int, int
             questions += 1
         if end in ".?!" and piece[0].isupper():
             polish += 1
-    count = len(slot) or 1
-    return 1000 * tasks // count, opens, 1000 * questions // count, 1000 * polish // count
+    count = len(slot)
+    closes = 0
+    if low.startswith(CLOSING) or " how m" in low:
+        closes = 1000
+    return 1000 * tasks // count, opens, closes, 1000 * questions // count, 1000 * polish // count
 
 
 def _vocabulary(words: list[bytes], once: set[bytes], text: bytes) -> tuple[int, int, int]:

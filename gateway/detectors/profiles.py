@@ -68,10 +68,12 @@ def measures(window: Window, sums: array[int]) -> dict[str, int]:
     found["repeats"] = 1000 * sums[at["repeats"]] // count
     found["near"] = 1000 * sums[at["near"]] // count
     found["foreign"] = 1000 * sums[at["foreign"]] // count
+    found["problems"] = 1000 * sums[at["problems"]] // count
     found["answers"] = sums[at["output"]] // (sums[at["outputs"]] or 1)
     variance = sums[at["size_squares"]] / count - found["size"] ** 2
     found["uneven"] = min(1000, int(5 * math.sqrt(max(variance, 0.0))))
     found["share"] = 1000 * count // (window.requests or 1)
+    found["presence"] = min(1000, 2 * found["share"])  # half of somebody's traffic says as much as all of it
     found["few"] = 1000 * REQUESTS_MIN // max(count, REQUESTS_MIN)
     found["regular"] = _regular(window)
     found["programs"] = min(1000, 125 * len(window.habits))

@@ -13,9 +13,10 @@ from gateway.values import Sighting
 
 GROUPS_MAX = 32
 """Tripwire groups of all books together."""
-COUNTS = ("requests", "fresh", "sketched", "repeats", "near", "output", "outputs", "size_squares", "foreign")
+COUNTS = ("requests", "fresh", "sketched", "repeats", "near", "output", "outputs", "size_squares", "foreign", "problems")
 """fresh: sketch values (of `sketched`) not met before; repeats: requests whose content came before; near: whose words nearly
-did; output: doublings of answer tokens, per mille; size_squares: of the feature `size`; foreign: thinking of other sessions."""
+did; output: doublings of answer tokens, per mille; size_squares: of the feature `size`; foreign: thinking of other sessions;
+problems: examination problems."""
 AT = {name: index for index, name in enumerate(COUNTS)}
 FEATURES_AT = len(COUNTS)
 PHRASES_AT = FEATURES_AT + len(FEATURES)
@@ -30,10 +31,19 @@ class Seen:
     __slots__ = ("deltas",)
 
     def __init__(
-        self, sighting: Sighting, groups: Sequence[int], *, fresh: int, repeats: int, near: int, foreign: int, output: int
+        self,
+        sighting: Sighting,
+        groups: Sequence[int],
+        *,
+        fresh: int,
+        repeats: int,
+        near: int,
+        foreign: int,
+        output: int,
+        problem: int,
     ) -> None:
         size = sighting.features[_SIZE]
-        row = [1, fresh, len(sighting.sketch), repeats, near, output, 1 if output else 0, size * size, foreign]
+        row = [1, fresh, len(sighting.sketch), repeats, near, output, 1 if output else 0, size * size, foreign, problem]
         row += sighting.features
         flags = [0] * GROUPS_MAX
         for group in groups:

@@ -3,7 +3,7 @@
 What is known beforehand goes in twice: a weight has the sign that its meaning gives it or is nothing, and it is drawn towards
 a value set by hand (`PRIOR`), so that what the examples say nothing of stays as it was thought. Every family weighs the same,
 however many windows it has. The logit is then moved and scaled so that scores of all profiles mean the same: 100 per mille is
-what one honest window in two hundred reaches (or the floor where honest windows have no such requests at all), 900 what seven
+what one honest window in a hundred reaches (or the floor where honest windows have no such requests at all), 900 what seven
 attacking windows of ten do.
 
 Whoever tests what comes out must not have fitted on it: the examples are given, and nothing else is read.
@@ -22,22 +22,25 @@ from gateway.errors import SettingsError
 
 PRIOR: dict[str, tuple[str, dict[str, float]]] = {
     "generator": ("inventing", {
-        "share": 4, "says_invention": 1, "says_rewriting": 1, "says_training": 1, "room": 0.5,
+        "presence": 4, "says_invention": 2, "says_rewriting": 2, "says_training": 2,
+        "makes": 2, "changes": 1, "varies": 1, "models": 1, "hard": 0.5, "inputs": 1, "room": 0.5,
         "personal": -1, "turns": -2, "tools": -2,
     }),
     "collector": ("orders", {
-        "share": 5, "tasks": 0.5,
+        "presence": 5, "tasks": 0.5, "warm": 2,
         "personal": -2, "code": -1, "uneven": -1.5, "digits": -1, "options": -1, "shots": -1, "system": -1,
     }),
     "harvest": ("reasoning", {
-        "share": 2, "says_hidden": 3, "says_steps": 1, "says_grading": 2, "samples": 2.5, "warm": 1, "room": 0.5,
+        "presence": 2, "says_hidden": 3, "says_steps": 1, "says_grading": 2, "grades": 1, "problems": 4, "samples": 2.5,
+        "warm": 2, "room": 0.5,
         "shots": -3, "options": -2, "personal": -2, "turns": -2, "tools": -2, "uneven": -0.5,
     }),
 }  # fmt: skip
 """By profile: the stream, and its terms as they are thought before any example is seen."""
-TOWARDS_PRIOR = 0.01
+
+TOWARDS_PRIOR = 0.1
 STEPS = 1_200
-HONEST_TAIL = 0.995
+HONEST_TAIL = 0.99
 ATTACK_TAIL = 0.3
 FLOOR = -2.0
 """The honest tail is taken to be at least here: examples are few, and none of a kind is no proof that there is none."""
@@ -88,7 +91,7 @@ def _fit(name: str, stream: str, prior: dict[str, float], examples: Sequence[Exa
     high = max(_quantile(attack, ATTACK_TAIL), low + 1.0) if attack else low + 1.0
     middle, scale = (low + high) / 2, 2 * TAIL_LOGIT / (high - low)
     usual = {term: _median([each.whole.get(term, 0) for each in chosen if not each.profile]) for term in names}
-    usual["share"] = 0  # of most honest tenants there is no such stream
+    usual["presence"] = 0  # of most honest tenants there is no such stream
     terms = tuple(Term(term, round(scale * float(weight), 2), usual[term]) for term, weight in zip(names, weights))
     offset = sum(term.weight * term.usual / 1000 for term in terms)
     return Profile(name, stream, round(scale * (float(bias) - middle) + offset, 2), terms)

@@ -28,7 +28,7 @@ FITTED_ON = frozenset((
     *("benign_p3_rag_qa", "benign_p3_ropes_qa", "benign_sgd_task_dialogue", "benign_tatoeba_translate"),
     *("benign_wikisplit_rewrite",),
 ))  # fmt: skip
-"""Sources that the profiles' weights were fitted on, beside families written for that."""
+"""Sources that the profiles' weights were fitted on, beside written families and templates of public packages around these."""
 
 
 class TheWatch:
