@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 from gateway.detectors import stream
 from gateway.detectors.features import FEATURES
+from gateway.detectors.kinds import KINDS
 from gateway.detectors.weights import PROFILES, Profile
-from gateway.detectors.window import KINDS, Window
+from gateway.detectors.window import Window
 from gateway.policy.model import Purpose
 from gateway.values import Finding, Reason
 

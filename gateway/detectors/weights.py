@@ -23,7 +23,7 @@ class Term(NamedTuple):
 class Profile(NamedTuple):
     name: str
     stream: str
-    """The kind of requests it looks at: one of `window.KINDS`."""
+    """The kind of requests it looks at: one of `kinds.KINDS`."""
     bias: float
     """The sum at which every term is usual."""
     terms: tuple[Term, ...]

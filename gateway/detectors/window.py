@@ -16,7 +16,8 @@ from typing import Any
 import orjson
 
 from gateway.detectors import stream
-from gateway.detectors.features import FEATURES, INDEX
+from gateway.detectors.features import FEATURES
+from gateway.detectors.kinds import KINDS, is_inventing, is_order, is_problem, is_reasoning
 from gateway.values import Sighting
 
 VERSION = 2
@@ -28,67 +29,8 @@ SIGNATURES = 48
 BITS = 16_384
 DUMP_BYTES_MAX = 16_384
 
-KINDS = ("all", "orders", "inventing", "reasoning")
-INVENTING = frozenset(("invention", "rewriting", "training"))
-REASONING = frozenset(("steps", "hidden", "grading"))
-CONTEXT_BYTES_MAX = 400
-"""Beside the slot: more is an application's own prompt, or what a question is about."""
 NEAR = 5
 """Sketch values, of eight, that two requests must share to be nearly the same."""
-
-CUES_MIN = 2
-"""Of the weaker cues, that a template must give to be one that asks for tasks to be made."""
-PROBLEM_BYTES = 60, 600
-"""Of a slot that is an examination problem: more is a text that a question is about."""
-
-_OPENS, _POLISH, _PERSONAL, _CODE = INDEX["opens"], INDEX["polish"], INDEX["personal"], INDEX["code"]
-_TURNS, _TOOLS, _SAMPLES, _OPTIONS = INDEX["turns"], INDEX["tools"], INDEX["samples"], INDEX["options"]
-_CLOSES, _DIGITS, _SHOTS = INDEX["closes"], INDEX["digits"], INDEX["shots"]
-_MAKES, _GRADES = INDEX["makes"], INDEX["grades"]
-_WEAK = tuple(INDEX[name] for name in ("changes", "varies", "models", "hard", "inputs"))
-
-
-def _is_order(sighting: Sighting) -> bool:
-    """One whole task for anybody: it opens like one, is written out, speaks of nobody's own affairs and brings no material."""
-    features = sighting.features
-    return (
-        features[_OPENS] > 0
-        and sighting.prompt_bytes - sighting.slot_bytes <= CONTEXT_BYTES_MAX
-        and features[_OPTIONS] < 500
-        and features[_POLISH] >= 750
-        and features[_PERSONAL] <= 100
-        and features[_CODE] <= 150
-        and not features[_TURNS]
-        and not features[_TOOLS]
-    )
-
-
-def _is_problem(sighting: Sighting) -> bool:
-    """An examination problem that brings all it needs: a few written-out sentences with numbers, a question, no choices."""
-    features = sighting.features
-    return (
-        PROBLEM_BYTES[0] <= sighting.slot_bytes <= PROBLEM_BYTES[1]
-        and features[_DIGITS] >= 60
-        and features[_CLOSES] > 0
-        and sighting.prompt_bytes - sighting.slot_bytes <= CONTEXT_BYTES_MAX
-        and features[_POLISH] >= 600
-        and features[_PERSONAL] <= 80
-        and features[_CODE] <= 200
-        and features[_SHOTS] < 100
-        and features[_OPTIONS] < 500
-        and not features[_TURNS]
-        and not features[_TOOLS]
-    )
-
-
-def _is_inventing(sighting: Sighting) -> bool:
-    """Whether a tripwire says that tasks are to be made, or the tenant's own template does."""
-    features = sighting.features
-    return (
-        not INVENTING.isdisjoint(sighting.phrases)
-        or features[_MAKES] > 0
-        or sum([features[index] > 0 for index in _WEAK]) >= CUES_MIN
-    )
 
 
 class Window:
@@ -126,7 +68,7 @@ class Window:
         if len(features) != len(FEATURES):
             raise ValueError(f"a sighting of {len(features)} features: this version has {len(FEATURES)}")
         self._time(at_us)
-        problem = _is_problem(sighting)
+        problem = is_problem(sighting)
         seen = stream.Seen(
             sighting,
             [group for name in sighting.phrases if (group := self._group(name)) is not None],
@@ -137,13 +79,12 @@ class Window:
             output=min(1000, 62 * output_tokens.bit_length()),
             problem=int(problem),
         )
-        phrases = sighting.phrases
         stream.add(self.kinds[0], seen)
-        if _is_order(sighting):
+        if is_order(sighting):
             stream.add(self.kinds[1], seen)
-        if _is_inventing(sighting):
+        if is_inventing(sighting):
             stream.add(self.kinds[2], seen)
-        if problem or features[_SAMPLES] or features[_GRADES] or not REASONING.isdisjoint(phrases):
+        if problem or is_reasoning(sighting):
             stream.add(self.kinds[3], seen)
         stream.add(self._template(sighting.template), seen)
         self.contents[self.at % RING] = sighting.content

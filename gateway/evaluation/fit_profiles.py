@@ -15,9 +15,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from gateway.detectors.kinds import KINDS
 from gateway.detectors.profiles import is_judged, measures
 from gateway.detectors.weights import PROFILES, Profile, Term
-from gateway.detectors.window import KINDS, Window
+from gateway.detectors.window import Window
 from gateway.errors import SettingsError
 
 PRIOR: dict[str, tuple[str, dict[str, float]]] = {

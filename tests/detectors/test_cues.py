@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from gateway.detectors import FEATURES, Past, Window
 from gateway.detectors.cues import AS_FEATURES, CHANGES, GRADES, HARD, MAKES, MODELS, NAMES, VARIES, asks_for_input, cues
 from gateway.detectors.features import INDEX
+from gateway.detectors.kinds import KINDS
 from gateway.detectors.lens import MARKS_MAX
-from gateway.detectors.window import KINDS
 from tests.detectors.make import LENS, chat, looks
 
 NOUNS = ["harbour", "fugue", "loom", "tax", "glacier", "theorem", "bakery", "orbit", "ledger", "mosaic"]

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.detectors import EXPLAINS, FEATURES, PROFILES, REASONS, Window, judge
-from gateway.detectors.window import DUMP_BYTES_MAX, KINDS
+from gateway.detectors.kinds import KINDS
+from gateway.detectors.window import DUMP_BYTES_MAX
 from gateway.values import Sighting
 from tests.detectors.make import chat, looks
 
