@@ -60,10 +60,15 @@ def _seen_of_batch(entry: Entry, many: Many) -> list[Seen]:
     found = many.seen()
     if not found:
         return []
-    whole = seen_of(entry, found[0].sighting)._replace(
-        input_tokens=0, output_tokens=0, batch_requests=many.came, batch_seen=len(found)
-    )
-    return [whole._replace(request_id=id_of(entry.id, one.place), sighting=one.sighting, sealed=one.sealed) for one in found]
+    came, looked_at = many.came, len(found)
+    whole = seen_of(entry, found[0].sighting)._replace(input_tokens=0, output_tokens=0, batch_requests=came)
+    return [
+        whole._replace(
+            request_id=id_of(entry.id, one.place), sighting=one.sighting, sealed=one.sealed,
+            stands_for=(at + 1) * came // looked_at - at * came // looked_at,
+        )
+        for at, one in enumerate(found)
+    ]  # fmt: skip
 
 
 def seen_of(entry: Entry, sighting: Sighting) -> Seen:

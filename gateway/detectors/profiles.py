@@ -52,7 +52,7 @@ def judge(window: Window, purposes: frozenset[Purpose], profiles: Sequence[Profi
 
 def candidates(window: Window) -> list[Candidate]:
     """The streams that are large enough to be judged; all requests together are always among them."""
-    least = max(REQUESTS_MIN, window.requests * SHARE_MIN // 1000)
+    least = max(REQUESTS_MIN, window.weight * SHARE_MIN // 1000)
     streams = [Candidate(name, sums) for name, sums in zip(KINDS, window.kinds)]
     streams += [Candidate(f"{key:016x}", sums) for key, sums in window.templates.items() if key]
     return [each for index, each in enumerate(streams) if index == 0 or each.sums[0] >= least]
@@ -73,7 +73,7 @@ def measures(window: Window, sums: array[int]) -> dict[str, int]:
     found["answers"] = sums[at["output"]] // (sums[at["outputs"]] or 1)
     variance = sums[at["size_squares"]] / count - found["size"] ** 2
     found["uneven"] = min(1000, int(5 * math.sqrt(max(variance, 0.0))))
-    found["share"] = 1000 * count // (window.requests or 1)
+    found["share"] = 1000 * count // (window.weight or 1)
     found["presence"] = min(1000, 2 * found["share"])  # half of somebody's traffic says as much as all of it
     found["few"] = 1000 * REQUESTS_MIN // max(count, REQUESTS_MIN)
     found["regular"] = _regular(window)
@@ -92,7 +92,7 @@ def _regular(window: Window) -> int:
 
 def is_judged(window: Window, sums: array[int]) -> bool:
     """Whether a stream is large enough to say something of its tenant."""
-    return sums[0] >= REQUESTS_MIN and 1000 * sums[0] >= SHARE_MIN * window.requests
+    return sums[0] >= REQUESTS_MIN and 1000 * sums[0] >= SHARE_MIN * window.weight
 
 
 def _finding(profile: Profile, window: Window, *, explained: bool) -> Finding:

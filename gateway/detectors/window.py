@@ -24,6 +24,8 @@ VERSION = 2
 FADE_AT = 1_000
 TEMPLATES_MAX = 8
 HABITS_MAX = 8
+STANDS_FOR_MAX = 100
+"""No batch is sampled more thinly than that."""
 RING = 48
 SIGNATURES = 48
 BITS = 16_384
@@ -37,7 +39,7 @@ class Window:
     """Bounded state, whatever is added. Not thread-safe."""
 
     __slots__ = ("kinds", "templates", "groups", "contents", "sketches", "signatures", "habits", "bits", "bits_set", "at",
-                 "last_us", "gaps", "gap_sum", "gap_squares")  # fmt: skip
+                 "held", "last_us", "gaps", "gap_sum", "gap_squares")  # fmt: skip
 
     def __init__(self) -> None:
         self.kinds = [stream.blank() for _ in KINDS]
@@ -52,6 +54,8 @@ class Window:
         self.bits = bytearray(BITS // 8)
         self.bits_set = 0
         self.at = 0
+        self.held = 0
+        """Requests that were looked at, the faded ones less."""
         self.last_us = 0
         self.gaps = 0
         self.gap_sum = 0.0
@@ -59,11 +63,20 @@ class Window:
 
     @property
     def requests(self) -> int:
-        """Requests in it, the faded ones less."""
+        """Requests in it, the faded ones less: as many as were looked at."""
+        return self.held
+
+    @property
+    def weight(self) -> int:
+        """What shares are shares of: the requests that those stand for which were looked at."""
         return self.kinds[0][0]
 
-    def add(self, sighting: Sighting, at_us: int, output_tokens: int) -> None:
-        """Add one request, at the time it came; `output_tokens` is 0 where nobody knows."""
+    def add(self, sighting: Sighting, at_us: int, output_tokens: int, stands_for: int = 1) -> None:
+        """Add one request, at the time it came; `output_tokens` is 0 where nobody knows.
+
+        `stands_for`: requests of a large batch that were sent like it and not looked at, and itself. It weighs as much as they
+        would, or a batch that is sampled could be hidden behind a few requests; what fades is counted by what was looked at.
+        """
         features = sighting.features
         if len(features) != len(FEATURES):
             raise ValueError(f"a sighting of {len(features)} features: this version has {len(FEATURES)}")
@@ -79,6 +92,10 @@ class Window:
             output=min(1000, 62 * output_tokens.bit_length()),
             problem=int(problem),
         )
+        stands_for = max(1, min(stands_for, STANDS_FOR_MAX))
+        if stands_for > 1:
+            seen.deltas = [stands_for * delta for delta in seen.deltas]
+        self.held += 1
         stream.add(self.kinds[0], seen)
         if is_order(sighting):
             stream.add(self.kinds[1], seen)
@@ -95,12 +112,13 @@ class Window:
         if count is None and len(self.habits) >= HABITS_MAX:
             rarest = min(self.habits, key=self.habits.__getitem__)
             del self.habits[rarest]
-        self.habits[sighting.habits] = (count or 0) + 1
+        self.habits[sighting.habits] = (count or 0) + stands_for
         self._fade()
 
     def _fade(self) -> None:
-        if self.requests < FADE_AT:
+        if self.held < FADE_AT:
             return
+        self.held >>= 1
         for sums in (*self.kinds, *self.templates.values()):
             stream.halve(sums)
         self.templates = {key: sums for key, sums in self.templates.items() if sums[0]}
@@ -189,7 +207,8 @@ class Window:
         self.gaps += other.gaps
         self.gap_sum += other.gap_sum
         self.gap_squares += other.gap_squares
-        while self.requests >= FADE_AT:
+        self.held += other.held
+        while self.held >= FADE_AT:
             self._fade()
 
     def dump(self) -> bytes:
@@ -201,7 +220,7 @@ class Window:
             "contents": _text(self.contents.tobytes()), "sketches": _text(self.sketches.tobytes()),
             "signatures": _text(self.signatures.tobytes()), "bits": _text(self.bits),
             "habits": [[key, count] for key, count in self.habits.items()],
-            "at": self.at, "last_us": self.last_us, "gaps": [self.gaps, self.gap_sum, self.gap_squares],
+            "at": self.at, "held": self.held, "last_us": self.last_us, "gaps": [self.gaps, self.gap_sum, self.gap_squares],
         })  # fmt: skip
 
     @classmethod
@@ -221,6 +240,7 @@ class Window:
             window.bits = bytearray(base64.b64decode(tree["bits"]))
             window.habits = dict(tree["habits"])
             window.at, window.last_us = int(tree["at"]), int(tree["last_us"])
+            window.held = int(tree.get("held", window.kinds[0][0]))
             gaps, window.gap_sum, window.gap_squares = tree["gaps"]
             window.gaps = int(gaps)
         except (KeyError, TypeError, IndexError, OverflowError) as error:

@@ -47,6 +47,8 @@ class Seen(Protocol):
     def sighting(self) -> Sighting: ...
     @property
     def sealed(self) -> str: ...
+    @property
+    def batch_requests(self) -> int: ...
     def _asdict(self) -> dict[str, Any]: ...
 
 
@@ -190,9 +192,10 @@ class EvidenceSink:
         for name in FINGERPRINTS:
             sighting[name] = f"{sighting[name]:016x}" if sighting[name] else ""
         fields["sighting"] = sighting
-        for name in ("sealed", "batch_requests", "batch_seen"):
-            if not fields[name]:
-                del fields[name]
+        if not one.sealed:
+            del fields["sealed"]
+        if not one.batch_requests:
+            del fields["batch_requests"], fields["stands_for"]
         return {**fields, "rules": self._rules, "position": (entry, index + 1)}
 
     def _decide(self, organisation: str, tenant: str, fields: Mapping[str, Any]) -> None:

@@ -162,7 +162,7 @@ class Analyst:
             return  # forgiven before it was read
         window = self._archive.window(one.subject)
         try:
-            window.add(one.sighting, one.at_us, one.output_tokens)
+            window.add(one.sighting, one.at_us, one.output_tokens, one.stands_for)
             self._links.note(one.subject, one.sighting, one.at_us)
         except Exception as error:  # whatever it is, the same entry would be met again after every start
             self.unread += 1

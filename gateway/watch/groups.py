@@ -87,7 +87,7 @@ class Groups:
         """A request of a member is one of its cluster."""
         group = self._of(case)
         if group is not None:
-            self._book.archive.window(group.name).add(one.sighting, one.at_us, one.output_tokens)
+            self._book.archive.window(group.name).add(one.sighting, one.at_us, one.output_tokens, one.stands_for)
             self._book.archive.changed(group.name)
             group.new += 1
 

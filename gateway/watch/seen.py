@@ -46,8 +46,8 @@ class Seen(NamedTuple):
     """The prompt, encrypted, where the policy samples it."""
     batch_requests: int = 0
     """Requests of the batch that it was one of; 0: it came by itself."""
-    batch_seen: int = 0
-    """How many of them were looked at."""
+    stands_for: int = 1
+    """Requests of the batch, itself and some that were not looked at: those of all that were come to `batch_requests`."""
 
 
 _PLAIN = Seen._fields.index("sighting")

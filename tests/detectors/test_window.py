@@ -99,7 +99,9 @@ def test_a_hostile_window_stays_small():
         high = 2**64 - 1 - at
         sketch = tuple(range(2**32 - 8 * at - 8, 2**32 - 8 * at))
         phrases = tuple(f"group-{at * 8 % 64 + i:057d}" for i in range(8))
-        made.add(Sighting(10**9, 5000, high, high, sketch, high, (1000,) * len(FEATURES), phrases, high, high), at + 1, 10**6)
+        made.add(
+            Sighting(10**9, 5000, high, high, sketch, high, (1000,) * len(FEATURES), phrases, high, high), at + 1, 10**6, 10**9
+        )
     assert len(made.dump()) <= DUMP_BYTES_MAX
     arrays = [*made.kinds, *made.templates.values(), made.contents, made.sketches, made.signatures, made.bits]
     assert sum(map(sys.getsizeof, arrays)) <= DUMP_BYTES_MAX

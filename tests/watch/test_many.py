@@ -12,19 +12,29 @@ import orjson
 import pytest
 
 from gateway.detectors import Past, judge, look
-from gateway.detectors.window import Window
+from gateway.detectors.window import DUMP_BYTES_MAX, KINDS, Window
 from gateway.errors import Refusal
 from gateway.phases.read import JUDGED
+from gateway.phases.record import Entry, Timings
 from gateway.sieve import LINE_BYTES_MAX, LINES_MAX, REQUESTS_MAX, Sieve
-from gateway.sighted import look_at_each
+from gateway.sighted import look_at_each, tell
 from gateway.snapshot import Admission, Snapshot
 from gateway.trial.asks import caller_of
-from gateway.values import Ask, Sighting
+from gateway.values import Ask, Caller, Sighting
 from gateway.watch.many import LOOKED_AT_MAX, Many, One
+from gateway.watch.seen import Seen
 from gateway.wires import WIRES
 from gateway.wires.base import asked
 from gateway.wires.strict_json import parse
 from tests.watch.make import NOW_US, SECRET, US, Eye, generator, honest, policy_of
+
+
+class Told:
+    """A watcher, as far as it is told things."""
+
+    def note_many(self, many: list[Seen]) -> None:
+        self.many = many
+
 
 LENS = Eye().lens
 POLICY = """
@@ -125,6 +135,40 @@ def test_a_sample_of_a_large_batch_is_seen_like_all_of_it() -> None:
     assert abs(share - 0.3) < 0.05
     whole, sample = scores(alone("anthropic.messages", bodies), US), scores([one.sighting for one in seen], 0)
     assert all(abs(whole[profile] - sample[profile]) <= 60 for profile in whole)
+
+
+def test_a_large_batch_is_not_hidden_behind_a_few_requests() -> None:
+    """Twenty thousand requests of an attack, of which a thousand were looked at, and a thousand honest ones after them: still
+    more than nine of ten that were sent are the attack's, and the window knows. Unweighed it would be half."""
+    attack, decent = alone("openai.chat", traffic("attack", 1_000)), alone("openai.chat", traffic("honest", 1_000))
+    window = Window()
+    for sighting in attack:
+        window.add(sighting, NOW_US, 0, 20)
+    for sighting in decent:
+        window.add(sighting, NOW_US + US, 0)
+    inventing = window.kinds[KINDS.index("inventing")]
+    assert 0.85 < inventing[0] / window.weight < 0.96
+    assert (window.requests < 1_000, len(window.dump()) <= DUMP_BYTES_MAX) == (True, True)
+    assert Window.load(window.dump()).requests == window.requests
+
+
+def test_what_was_looked_at_stands_for_all() -> None:
+    """As many requests are accounted for as came, whatever of them was looked at."""
+    for came, size in ((1, 1_000), (1_000, 1_000), (1_001, 1_000), (2_500, 1_000), (7, 3), (50_000, 1_000)):
+        many = many_of(size)
+        body = honest(1)
+        ask = asked(WIRES["openai.chat"], body, WIRES["openai.chat"].judge(body), text_bytes=100)
+        for _ in range(came):
+            if many.wants():
+                many.show(lambda ask=ask: ask)
+        entry = Entry("req_1", Timings())
+        entry.caller, entry.many = Caller("acme", "one", "one-1", "p"), many
+        told = Told()
+        tell(told, entry)  # type: ignore[arg-type]
+        assert sum(one.stands_for for one in told.many) == came
+        assert {one.batch_requests for one in told.many} == {came}
+        assert len({one.request_id for one in told.many}) == len(told.many) == min(came, size)
+        assert {one.stands_for for one in told.many} <= {came // min(came, size), came // min(came, size) + 1}
 
 
 def test_a_batch_says_nothing_of_when_requests_come() -> None:

@@ -21,7 +21,7 @@ SIGHTING = 1 + Seen._fields.index("sighting")
 
 def test_there_and_back() -> None:
     """What is written is read; what a newer gateway adds is left, and what an older one has not is as if nothing was seen."""
-    seen = [Eye().seen("acme/key", generator(number))._replace(batch_requests=9, batch_seen=3) for number in range(3)]
+    seen = [Eye().seen("acme/key", generator(number))._replace(batch_requests=9, stands_for=3) for number in range(3)]
     data = encode(seen)
     assert decode(data) == (seen, 0)
     rows = orjson.loads(data)
@@ -33,7 +33,7 @@ def test_there_and_back() -> None:
         row[SIGHTING] = row[SIGHTING][:8]
         del row[SIGHTING + 2 :]
     older = [
-        one._replace(sighting=one.sighting._replace(signature=0, session=0, system=0), batch_requests=0, batch_seen=0)
+        one._replace(sighting=one.sighting._replace(signature=0, session=0, system=0), batch_requests=0, stands_for=1)
         for one in seen
     ]
     assert decode(orjson.dumps(rows)) == (older, 0)

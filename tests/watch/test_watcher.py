@@ -11,10 +11,11 @@ import structlog
 from gateway.errors import StoreFault
 from gateway.store.watch import Batch, Changes
 from gateway.trial.clock import run_virtually
+from gateway.values import Ask
 from gateway.watch.runs import Runs
 from gateway.watch.seen import decode
 from gateway.watch.watcher import BATCH_MAX, BUFFER_MAX, Watcher
-from tests.watch.make import NOW_US, Eye, honest
+from tests.watch.make import NOW_US, Eye, generator, honest
 
 
 class Store:
@@ -111,3 +112,33 @@ def test_the_watch_outlives_whatever_happens(fault: Exception) -> None:
         assert [line["event"] for line in lines] == ["watch_failed"]
 
     run_virtually(main)
+
+
+def test_batches_leave_room_for_everybody_else() -> None:
+    """Of the requests of batches as many are kept as leave half of the buffer free; of the others the count is told."""
+
+    async def main() -> None:
+        store, watcher = made()
+        for _ in range(10):
+            watcher.note_many([ONE] * 1_000)
+        assert len(watcher) == BUFFER_MAX // 2
+        for _ in range(BUFFER_MAX // 2):
+            watcher.note(ONE)
+        await watcher.flush()
+        told = sum(len(decode(batch.data)[0]) for batch in store.batches)
+        assert (told, sum(batch.numbers for batch in store.batches)) == (BUFFER_MAX, 10_000 + BUFFER_MAX // 2)
+
+    run_virtually(main)
+
+
+def test_what_a_batch_was_looked_at_against_is_remembered() -> None:
+    """A tenant's template that came in a batch is known to the next request that comes by itself, and to nobody else's."""
+    _, watcher = made()
+    body = generator(1)
+    ask = Ask("openai.chat", "m", body, len(str(body)), 0, 20, 1, False, True, "")
+    many = watcher.many("acme", "req_1", NOW_US, seal=lambda _ask, _id: "")
+    for _ in range(5):
+        assert many.wants()
+        many.show(lambda: ask)
+    watcher.keep("acme", many)
+    assert [watcher.look(tenant, ask, NOW_US).template != 0 for tenant in ("acme", "other")] == [True, False]
