@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
@@ -99,7 +100,18 @@ def metadata(packages: Path, package: str) -> tuple[str, str]:
             fields.setdefault(name, []).append(value.strip())
         if fields.get("Name", [""])[0].lower().replace("_", "-") != package.lower().replace("_", "-"):
             continue
-        classifiers = [value.rpartition(" :: ")[2] for value in fields.get("Classifier", ()) if value.startswith("License")]
         licence = next((value for key in ("License-Expression", "License") for value in fields.get(key, ()) if value), "")
-        return fields["Version"][0], licence or ", ".join(classifiers) or "see its LICENSE file"
+        classifiers = [value.rpartition(" :: ")[2] for value in fields.get("Classifier", ()) if value.startswith("License")]
+        return fields["Version"][0], licence or ", ".join(classifiers) or _licence_in(path)
     return "?", "not told"
+
+
+def _licence_in(metadata_path: Path) -> str:
+    """What the licence's own first line says, or a link to it; for packages whose metadata do not say."""
+    texts = [
+        path.read_text("utf-8", "replace")[:300] for path in sorted(metadata_path.parent.rglob("LICENSE*")) if path.is_file()
+    ]
+    for text in (*texts, metadata_path.read_text("utf-8", "replace")):
+        if found := re.search(r"(?:opensource\.org/licenses/|^ *)(MIT|Apache[- ](?:License|2\.0))", text, re.M):
+            return found[1]
+    return "not told by the package"

@@ -71,7 +71,6 @@ HONEST = (
                ("user", "<issue.title>\n\n<issue.text>")), {"temperature": 0}),
     ), "somebody's issues and somebody else's files: real, but not of each other"),
     Family("aider_commits", "benign", "aider-chat", "code", (says("# Diffs:\ndiff --git a/<code.path> b/<code.path>\n<code.added>", At("aider/prompts.py", "commit_system", {"language_instruction": ""}), temperature=0),)),
-    Family("open_interpreter", "benign", "open-interpreter", "code", (says("<issue.title>", At("interpreter/core/default_system_message.py", "default_system_message", {"getpass.getuser()": "<role!.name>", "platform.system()": "Linux"}), temperature=0), says("<task.text>", At("interpreter/core/default_system_message.py", "default_system_message", {"getpass.getuser()": "<role!.name>", "platform.system()": "Linux"}), temperature=0))),
     Family("metagpt_code", "benign", "metagpt", "code", (
         says("```python\n<code.text>\n```", At(f"{META}write_docstring.py", "PYTHON_DOCSTRING_SYSTEM", {"style": "google", "example": At(f"{META}write_docstring.py", "PYTHON_DOCSTRING_EXAMPLE_GOOGLE")}), temperature=0),
         says((At(f"{META}write_code_review.py", "PROMPT_TEMPLATE", {"context": "<issue.title>", "filename": "<code.path>", "code": "<code.text>"}), At(f"{META}write_code_review.py", "EXAMPLE_AND_INSTRUCTION", {"format_example": "", "filename": "<code.path>"})), temperature=0),
