@@ -79,8 +79,8 @@ def write(families: Sequence[Family], packages: Path, kinds: Kinds, out: Path) -
             lines = [json.dumps(record, ensure_ascii=False) for record in records(family, packages, kinds)]
         except Missing as error:
             raise Missing(f"{family.name}: {error}") from None
-        with gzip.open(out / f"{source}.jsonl.gz", "wb", compresslevel=3) as file:
-            file.write("".join(f"{line}\n" for line in lines).encode())
+        packed = gzip.compress("".join(f"{line}\n" for line in lines).encode(), 3, mtime=0)  # the same bytes each time
+        (out / f"{source}.jsonl.gz").write_bytes(packed)
         named[source] = {"family": family.package, "workload": family.workload}
         version, licence = metadata(packages, family.package)
         told.append(

@@ -115,12 +115,13 @@ def totals(found: Sequence[Row], tabled: Table, *, seed: int) -> list[str]:
             fixed = _share(units, seed)
             at_one = detection.caught(tabled, attacker.name, within, score, times=BOOTSTRAPS, seed=seed)
             honest = by_unit(tabled.honest, package_of(tabled), within, score)
+            declared = detection.caught(tabled, attacker.name, within, detection.SCORES["declared"], times=0, seed=seed)
             points = held_out.curve(held_out.folds(honest, units))
             more = ", ".join(f"{held_out.at_flagged(points, share).caught:.0%} at {share:.0%}" for share in (0.05, 0.1, 0.25))
             said.append(
                 f"- caught within {within}, {attacker.label}: {_said(fixed)} of tenants at {FIXED}; "
                 f"{at_one['caught']:.0%} ({at_one['low']:.0%} to {at_one['high']:.0%}) where 1% of held-out honest is flagged, "
-                f"packages weighing the same; a threshold *meant* to flag 1% flags {at_one['nominal_flagged']:.1%} and catches "
+                f"packages weighing the same, {declared['caught']:.0%} with evaluations declared; a threshold *meant* to flag 1% flags {at_one['nominal_flagged']:.1%} and catches "
                 f"{at_one['nominal_caught']:.0%}; {more} flagged; area {held_out.area(points):.2f}."
             )
     for within in (26, 200):
