@@ -13,6 +13,8 @@ INVENTING = frozenset(("invention", "rewriting", "training"))
 REASONING = frozenset(("steps", "hidden", "grading"))
 CONTEXT_BYTES_MAX = 400
 """Beside the slot: more is an application's own prompt, or what a question is about."""
+ORDER_BYTES_MAX = 600
+"""Of a slot that is one order: more brings a text that it is about, and so do jobs over documents."""
 CUES_MIN = 2
 """Of the weaker cues, that a template must give to be one that asks for tasks to be made."""
 PROBLEM_BYTES = 60, 600
@@ -30,6 +32,7 @@ def is_order(sighting: Sighting) -> bool:
     features = sighting.features
     return (
         features[_OPENS] > 0
+        and sighting.slot_bytes <= ORDER_BYTES_MAX
         and sighting.prompt_bytes - sighting.slot_bytes <= CONTEXT_BYTES_MAX
         and features[_OPTIONS] < 500
         and features[_POLISH] >= 750
