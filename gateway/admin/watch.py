@@ -63,9 +63,9 @@ def routes(store: WatchStore, policy: Callable[[], Policy], secret: bytes, now_u
         return reply({"pardoned": done.names, "excused_until": instant(done.until_us), **await _analyst()})
 
     async def facts(_request: web.Request) -> web.Response:
-        return reply({"tenants": {
-            tenant: {**said, "at": instant(said.pop("at_us"))} for tenant, said in (await desk.facts_known(store)).items()
-        }})  # fmt: skip
+        found = await desk.facts_known(store)
+        rows = {name: {"known": said["known"], "by": said["by"], "at": instant(said["at_us"])} for name, said in found.items()}
+        return reply({"tenants": rows})
 
     async def state(request: web.Request) -> web.Response:
         form = FORMS.get(request.content_type)

@@ -20,8 +20,9 @@ from gateway.policy.scalars import duration_s
 from gateway.settings import Settings, secret
 from gateway.store.watch import WatchStore
 from gateway.watch import desk
+from gateway.watch.cases import CLUSTER
 from gateway.watch.facts import FORMATS, NOTHING_DONE, read_facts
-from gateway.watch.telling import row_of, shown
+from gateway.watch.telling import instant, row_of, shown
 
 PARDON_FOR = "7d"
 FACTS_BYTES_MAX = 64 * 1024 * 1024
@@ -94,7 +95,9 @@ def add_parser(subparsers: Any) -> None:
     pardon.set_defaults(run=run_pardon)
 
     facts = actions.add_parser("facts", help="what you know of tenants", description=_FACTS, formatter_class=raw)
-    facts.add_argument("file", metavar="FILE", help="YAML, CSV or JSON Lines; -: standard input, with --format")
+    facts.add_argument(
+        "file", metavar="FILE", nargs="?", help="YAML, CSV or JSON Lines; -: standard input; none: print of whom what is known"
+    )
     facts.add_argument("--format", choices=FORMATS, help="where the file's name does not tell")
     flags.add(facts, flags.STORE)
     facts.set_defaults(run=run_facts)
@@ -105,10 +108,10 @@ def run_list(args: argparse.Namespace) -> int:
     settings = flags.load(args)
     wanted = desk.Wanted(args.all, args.review, args.organisation, args.ladder, args.step, args.cluster)
 
-    async def ask(store: WatchStore, now_us: int) -> tuple[desk.Listed, desk.Analyst]:
-        return await desk.listing(store, wanted), await desk.analyst(store, now_us)
+    async def ask(store: WatchStore, now_us: int) -> tuple[desk.Listed, desk.Analyst, int]:
+        return await desk.listing(store, wanted), await desk.analyst(store, now_us), now_us
 
-    (rows, judged, pardons), analyst = _with_store(settings, ask)
+    (rows, judged, pardons), analyst, now_us = _with_store(settings, ask)
     if args.json:
         json.dump(rows, sys.stdout, indent=2)
         print()
@@ -116,7 +119,7 @@ def run_list(args: argparse.Namespace) -> int:
         print(f"nobody: {judged} subject{'s have' if judged != 1 else ' has'} been judged")
     else:
         head = ("subject", "score", "looks like", "requests", "step", "mode", "since", "cluster")
-        _print_table([head, *map(row_of, rows)])
+        _print_table([head, *(row_of(row, now_us) for row in rows)])
     _warn(analyst, [] if args.json else sorted(pardons))
     return 0
 
@@ -135,7 +138,12 @@ def run_show(args: argparse.Namespace) -> int:
 
     row, is_pardoned, analyst, now_us = _with_store(settings, ask)
     if isinstance(row, desk.Unknown):
-        raise row
+        if name.startswith(CLUSTER):
+            raise row
+        desk.known(policy, name, now_us)
+        print(row)
+        _warn(analyst, [])
+        return 1
     if args.json:
         json.dump(row, sys.stdout, indent=2)
         print()
@@ -176,8 +184,16 @@ def run_pardon(args: argparse.Namespace) -> int:
 
 
 def run_facts(args: argparse.Namespace) -> int:
-    """Tell the analyst; 0."""
+    """Tell the analyst, or print what it has been told; 0."""
     settings = flags.load(args)
+    if args.file is None:
+        known = _with_store(settings, lambda store, _: desk.facts_known(store))
+        rows = [(name, ", ".join(said["known"]), said["by"], instant(said["at_us"])) for name, said in known.items()]
+        if rows:
+            _print_table([("tenant", "known", "stated by", "at"), *rows])
+        else:
+            print("nothing is known of anybody: gauger watch facts FILE states it")
+        return 0
     data, form = _facts_file(args.file, args.format)
     try:
         facts = read_facts(data, form, file=args.file, policy=load_dir(settings.policies))

@@ -182,6 +182,10 @@ class WatchStore:
     async def facts_version(self) -> int:
         return int(await self._send((b"GET", _FACTS_VERSION)) or 0)
 
+    async def facts_of(self, tenant: str) -> Stated | None:
+        row = await self._send((b"HGET", _FACTS, tenant.encode()))
+        return None if row is None else _stated(row)
+
     async def facts(self) -> dict[str, Stated]:
         return {name: _stated(row) for name, row in _names(await self._send((b"HGETALL", _FACTS))).items()}
 

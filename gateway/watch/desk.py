@@ -15,7 +15,7 @@ import orjson
 from gateway.errors import SettingsError, StoreFault
 from gateway.logs import printable
 from gateway.policy.model import Policy
-from gateway.policy.watched import watched_as
+from gateway.policy.watched import KEY_MARK, watched_as
 from gateway.store.watch import WatchStore
 from gateway.values import Rung
 from gateway.watch.cases import CLUSTER
@@ -89,11 +89,13 @@ async def listing(store: WatchStore, wanted: Wanted) -> Listed:
 
 
 async def dossier(store: WatchStore, policy: Policy, name: str, now_us: int) -> dict[str, Any]:
-    """All that is known of a subject, of which nothing may be known yet: raises Unknown."""
+    """All that is known of a subject, with which `facts` are known of its tenant. Raises Unknown: it is not there, or nothing
+    is known of it yet."""
     data = await store.dossier(name)
     row = None if data is None else read(data)
     if row is not None:
-        return row
+        stated = None if name.startswith(CLUSTER) else await store.facts_of(name.partition(KEY_MARK)[0])
+        return row if stated is None else {**row, "facts": known_in(stated.data)}
     if name.startswith(CLUSTER):
         raise Unknown(f"there is no cluster {printable(name.removeprefix(CLUSTER))}: the list shows those that are")
     known(policy, name, now_us)

@@ -19,14 +19,16 @@ def steps_of(row: dict[str, Any]) -> str:
     return f"{own or cluster}{' (its cluster)' if cluster and not own else ''}"
 
 
-def row_of(row: dict[str, Any]) -> tuple[str, ...]:
+def row_of(row: dict[str, Any], now_us: int) -> tuple[str, ...]:
+    excused_us = (row.get("pardon") or {}).get("until_us", 0)
+    pardoned = f"pardoned until {instant(excused_us)}" if excused_us > now_us else ""
     since_us = footing_from(row.get("footing")).since_us if row.get("step") else 0
     return (
         row["subject"],
         format_percent(row["score"]),
         row.get("profile", ""),
         str(row.get("requests", 0)),
-        steps_of(row) or "-",
+        steps_of(row) or pardoned or "-",
         row.get("mode", "") if row.get("ladder") else "",
         instant(since_us),
         row.get("cluster", "") or (f"{len(row['members'])} members" if "members" in row else ""),
@@ -52,7 +54,7 @@ def brief(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def shown(row: dict[str, Any], policy: Policy, now_us: int) -> list[str]:
-    """Everything of one subject."""
+    """Everything of one subject. `facts`, where the row has them: as `desk` puts them there."""
     lines = [f"{row['subject']}: score {format_percent(row['score'])}, over {row.get('requests', 0)} requests"]
     if row.get("organisation"):
         lines.append(f"organisation {row['organisation']}; last request {instant(row.get('last_us', 0)) or 'unknown'}")
@@ -63,7 +65,12 @@ def shown(row: dict[str, Any], policy: Policy, now_us: int) -> list[str]:
     else:
         lines += _standing(row, policy, now_us)
     lines += _pardoned(row, now_us)
+    if row.get("facts"):
+        said = row["facts"]
+        lines.append(f"you know its {', '.join(said['known'])}: stated by {said['by']} at {instant(said['at_us'])}")
     for profile, score, reasons, requests, is_explained in row.get("findings", []):
+        if not requests:
+            continue
         explained = ", explained by a declared purpose: no ground for a step" if is_explained else ""
         lines.append(f"looks like {profile}: {format_percent(score)} over {requests} requests{explained}")
         for code, value, usual, unit in reasons:

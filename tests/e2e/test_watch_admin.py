@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import json
 import re
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -63,13 +65,14 @@ def made(
         yield make
 
 
-def place(data: Path, *placements: Placement) -> None:
+def place(data: Path, *placements: Placement, state: bytes = b"") -> None:
     async def main() -> None:
         ledger = await RedisLedger.connect(ensure_running(data).url)
         try:
             store = WatchStore(ledger.connection, entries_max=1_000)
             assert await store.lease("test", 60_000)
             assert await store.place("test", placements)
+            assert await store.keep("test", "5-0", state) >= 0
         finally:
             await ledger.close()
 
@@ -82,6 +85,10 @@ def standing(name: str, score: int, step: str, cluster: str = "") -> Placement:
     case.cluster = cluster
     dossier = dossier_of(case, step, "notice" if cluster else "", is_shadow=False, review=step == "refuse", at_us=AT_US)
     return Placement(name, write_rung(Rung(name, "fast", step, 0, FAR_US)), dossier)
+
+
+def now_us() -> int:
+    return time.time_ns() // 1_000
 
 
 def cluster(name: str, *members: str) -> Placement:
@@ -126,6 +133,14 @@ def test_who_stands_where_and_why(made: Callable[..., Admin]) -> None:
     assert (status, told["members"]) == (200, ["burst", "money"])
     assert [row["subject"] for row in told["standings"]] == ["burst", "money"]
     assert "linked because shared payment: 2 tenants (usual: 1)" in told["words"]
+
+    missing = [(now_us() - 60_000_000, "lost", 1_234), (now_us() - 9_000_000, "broken", 0), (1, "lost", 7)]
+    place(admin.gateway.data, state=orjson.dumps({"read_us": 1, "recorded": "0", "missing": missing}))
+    told = watch(admin.gateway, "list").stderr
+    assert "1234 requests were never judged: the store keeps what `sightings` allows" in told
+    assert "an unknown number of requests was never judged: a gateway was killed" in told
+    assert len(told.splitlines()) == 2
+    assert admin.ask("GET", "/watch")[1]["warnings"] == told.splitlines()
 
     for path, status, said in (
         ("/watch/nobody", 404, "there is no tenant 'nobody' in the policies"),
@@ -204,6 +219,8 @@ def test_facts(made: Callable[..., Admin], tmp_path: Path) -> None:
     assert re.fullmatch(r"[0-9a-f]{32}", kept["burst"]["payment"])
     (tmp_path / "facts.jsonl").write_text('{"tenant": "money", "payment": "card-4711"}\n')
     assert watch(admin.gateway, "facts", str(tmp_path / "facts.jsonl")).returncode == 0
+    known = [line.split()[:3] for line in watch(admin.gateway, "facts").stdout.splitlines()]
+    assert known[1:3] == [["burst", "payment,", "signup"], ["money", "payment", getpass.getuser()]]
     assert stated(admin.gateway.data)["money"]["payment"] == kept["money"]["payment"]
 
     for path, body, content_type, status, said in (
