@@ -293,7 +293,7 @@ class Reason(NamedTuple):
     code: str
     value: int
     usual: int
-    """What honest traffic shows at the median (of the corpora it was measured on)."""
+    """What honest traffic shows at the median (of the corpora it was measured on); of a `change`, the tenant's own past."""
     unit: str
 
 
@@ -301,7 +301,7 @@ class Finding(NamedTuple):
     """How much a window looks like one profile, and why."""
 
     profile: str
-    """generator, collector, harvest or relay."""
+    """generator, collector, harvest or relay; `change`: it is not like its own past, which is no ground for a step."""
     score: int
     """Per mille. What share of honest windows reaches a score is measured, not promised: docs/watch.md."""
     reasons: tuple[Reason, ...]

@@ -3,6 +3,9 @@
 from pathlib import Path
 
 from gateway.detectors.features import FEATURES
+from gateway.detectors.history import Change, History
+from gateway.detectors.history_told import SENTENCES as OF_CHANGES
+from gateway.detectors.kinds import is_order
 from gateway.detectors.lens import Lens
 from gateway.detectors.link_clusters import Cluster
 from gateway.detectors.link_reasons import SENTENCES
@@ -17,7 +20,7 @@ from gateway.detectors.window import Window
 PHRASES = tuple(sorted((Path(__file__).parent / "phrases").glob("*.yaml")))
 """The tripwire lists that come with the gateway, for `policy.read_phrases`."""
 
-REASONS = {**OF_PROFILES, **SENTENCES}
+REASONS = {**OF_PROFILES, **SENTENCES, **OF_CHANGES}
 
 __all__ = [
     "EXPLAINS",
@@ -25,11 +28,14 @@ __all__ = [
     "PHRASES",
     "PROFILES",
     "REASONS",
+    "Change",
     "Cluster",
+    "History",
     "Lens",
     "Links",
     "Past",
     "Window",
+    "is_order",
     "judge",
     "look",
 ]

@@ -90,7 +90,8 @@ class Lens:
         """Marks of the `size` longer words that are least under a keyed hash, ascending.
 
         The order is a fast hash's, in hexadecimal because Python sorts short strings twice as fast as integers of 64 bits;
-        what leaves the process is 32 bits of a cryptographic one's. Only hashes are remembered, never a word.
+        what leaves the process is 31 bits of a cryptographic one's, and one that says whether the order's hash is in its lowest
+        sixteenth: see `vocabulary`. Only hashes are remembered, never a word.
         """
         seed, marks = self.seed, self._marks
         found: list[int] = []
@@ -99,7 +100,7 @@ class Lens:
             if mark is None:
                 state = self._blank.copy()
                 state.update(int(name, 16).to_bytes(8, "little"))
-                mark = int.from_bytes(state.digest()[:4], "little")
+                mark = int.from_bytes(state.digest()[:4], "little") & ~1 | (name[0] == "0")
                 if len(marks) >= MARKS_MAX:
                     marks.clear()
                 marks[name] = mark
