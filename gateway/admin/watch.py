@@ -21,8 +21,9 @@ from gateway.policy.model import Policy
 from gateway.store.watch import WatchStore
 from gateway.watch import desk
 from gateway.watch.cases import CLUSTER
+from gateway.watch.changes import instant
 from gateway.watch.facts import NOTHING_DONE, read_facts
-from gateway.watch.telling import brief, instant, shown
+from gateway.watch.telling import brief, shown
 
 log = structlog.get_logger()
 

@@ -21,8 +21,9 @@ from gateway.settings import Settings, secret
 from gateway.store.watch import WatchStore
 from gateway.watch import desk
 from gateway.watch.cases import CLUSTER
+from gateway.watch.changes import instant
 from gateway.watch.facts import FORMATS, NOTHING_DONE, read_facts
-from gateway.watch.telling import instant, row_of, shown
+from gateway.watch.telling import row_of, shown
 
 PARDON_FOR = "7d"
 FACTS_BYTES_MAX = 64 * 1024 * 1024

@@ -5,6 +5,7 @@ from pathlib import Path
 from gateway.detectors.features import FEATURES
 from gateway.detectors.history import Change, History
 from gateway.detectors.history_told import SENTENCES as OF_CHANGES
+from gateway.detectors.history_told import measured
 from gateway.detectors.kinds import is_order
 from gateway.detectors.lens import Lens
 from gateway.detectors.link_clusters import Cluster
@@ -38,4 +39,5 @@ __all__ = [
     "is_order",
     "judge",
     "look",
+    "measured",
 ]

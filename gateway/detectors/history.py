@@ -99,6 +99,9 @@ class History:
 
     def add(self, sighting: Sighting, at_us: int, *, is_order: bool) -> None:
         """One request, at the time it came. Raises IndexError for features that are out of bounds."""
+        if self.last_us - at_us > DAY_US:  # a clock had leapt ahead
+            self.since_us, self.out_us = min(self.since_us, at_us), min(self.out_us, at_us)
+            self.born_us, self.last_us = min(self.born_us, at_us), 0
         at_us = self.last_us = max(at_us, self.last_us)
         self.born_us = self.born_us or at_us
         groups = {self._group(name) for name in sighting.phrases} - {-1}

@@ -10,6 +10,7 @@ their numbers of requests, so that distance less noise is the unbiased estimate.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -22,7 +23,7 @@ ROUNDS = 40
 class Known(NamedTuple):
     """Samples that are compared with, prepared: made again only when one of them changes."""
 
-    shares: tuple[list[float], ...]
+    shares: tuple[array[float], ...]
     gram: tuple[list[float], ...]
     """Products of the means."""
     spread: tuple[float, ...]
@@ -50,7 +51,7 @@ class Apart(NamedTuple):
 
 
 def known_of(samples: Sequence[Sums]) -> Known:
-    shares = [sums.shares() for sums in samples]
+    shares = [array("d", sums.shares()) for sums in samples]
     weighted = [[weight * share for weight, share in zip(WEIGHTS, each)] for each in shares]
     gram = [[_product(one, other) for other in shares] for one in weighted]
     spread = [_spread(each, sums.requests) for each, sums in zip(shares, samples)]

@@ -17,9 +17,13 @@ from gateway.detectors.history_cells import (
     WORDS_AT,
     Sums,
 )
+from gateway.detectors.profiles import regular
+from gateway.detectors.vocabulary import Spread
+from gateway.detectors.window import Window
 from gateway.values import Reason
 
 TOLD_MAX = 5
+GAPS_MIN = 25
 MOVED_MIN = 0.05
 """Of the whole distance: what moved less is not told."""
 _SHARE = "per mille"
@@ -61,8 +65,14 @@ SENTENCES = {
     "sentences": "how many sentences what is asked has",
     "other_programs": "how many requests come from programs that were not at work (other fields and settings)",
     "other_words": "how far the longer words are from those that were used",
+    "regular": "how even the time between requests is",
+    "vocabulary": "how many different longer words stand in what is asked",
+    "growth": "how fast new ones keep coming (0%: none, 100%: all are new)",
+    "common": "how many of the longer words of one request stand in another one",
 }
 """Of codes that no profile has."""
+USUAL = {"regular": 0, "vocabulary": 850, "growth": 700, "common": 40}
+"""At the median of honest tenants of 200 requests: docs/watch.md."""
 
 
 class Moved(NamedTuple):
@@ -91,6 +101,14 @@ def changed(now: Sums, past: Sequence[float], past_features: Sequence[float], gr
     least = MOVED_MIN * sum(parts)
     told = [each.reason for each in found[:TOLD_MAX] if each.part >= least and each.reason.value != each.reason.usual]
     return tuple(told)
+
+
+def measured(window: Window, spread: Spread) -> tuple[Reason, ...]:
+    """What is told beside findings, and is no part of a score: timing and vocabulary; () while too little is known."""
+    values = {"regular": regular(window) if window.gaps >= GAPS_MIN else -1, "vocabulary": spread.words,
+              "growth": spread.growth, "common": spread.common}  # fmt: skip
+    units = {"vocabulary": "words"}
+    return tuple([Reason(code, value, USUAL[code], units.get(code, _SHARE)) for code, value in values.items() if value >= 0])
 
 
 def _feature(

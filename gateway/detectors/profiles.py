@@ -76,12 +76,12 @@ def measures(window: Window, sums: array[int]) -> dict[str, int]:
     found["share"] = 1000 * count // (window.weight or 1)
     found["presence"] = min(1000, 2 * found["share"])  # half of somebody's traffic says as much as all of it
     found["few"] = 1000 * REQUESTS_MIN // max(count, REQUESTS_MIN)
-    found["regular"] = _regular(window)
+    found["regular"] = regular(window)
     found["programs"] = min(1000, 125 * len(window.habits))
     return found
 
 
-def _regular(window: Window) -> int:
+def regular(window: Window) -> int:
     """How even the gaps between requests are: 1000 at a metronome, 0 at a coefficient of variation of 1 and above."""
     if window.gaps < REQUESTS_MIN or not window.gap_sum:
         return 0

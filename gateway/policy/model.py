@@ -142,6 +142,9 @@ class Step:
     refuse: bool = False
 
 
+OnChange = Literal["notify", "review", "ignore"]
+
+
 @dataclass(frozen=True, slots=True)
 class Ladder:
     """What the gateway does about traffic that looks like extraction: steps up and down, see `watch.ladder`."""
@@ -164,6 +167,8 @@ class Ladder:
     hysteresis_milli: int = 100
     requests_min: int = 26
     """With fewer requests seen nobody climbs."""
+    on_change: OnChange = "notify"
+    """What follows when somebody's traffic is not like its own past. Never a step: see `detectors.history`."""
     cluster_budgets: tuple[Budget, ...] = ()
     """Spent by all members of a cluster together, once it stands on `cluster_from`."""
     cluster_from: str = ""

@@ -11,11 +11,12 @@ from pathlib import PurePosixPath
 
 from gateway.policy import scalars
 from gateway.policy.fields import Fields, among, boolean, count, one_of, scalar, text, value_of
-from gateway.policy.model import NO_LADDER, NO_WATCH, Budget, Ladder, Output, Step, Watch
+from gateway.policy.model import NO_LADDER, NO_WATCH, Budget, Ladder, OnChange, Output, Step, Watch
 from gateway.policy.shapes import BOOLEAN, DURATION, NAME, PERCENT, choice, counts, items, needed, ref, table, texts, written
 from gateway.policy.yaml_tree import Items, Scalar, join
 
 MODES = ("enforce", "shadow")
+ON_CHANGE: tuple[OnChange, ...] = ("notify", "review", "ignore")
 STEPS_MAX = 16
 PATH_CHARACTERS_MAX = 200
 REQUESTS_MIN_MAX = 10_000
@@ -45,6 +46,7 @@ LADDER_WORDS = {
     "calm_after": DURATION,
     "hysteresis": PERCENT,
     "requests_min": counts(most=REQUESTS_MIN_MAX),
+    "on_change": choice(ON_CHANGE),
     "steps": needed(items(table(STEP_WORDS), may_be_empty=False, maxItems=STEPS_MAX)),
     "cluster": table(CLUSTER_WORDS),
 }
@@ -93,6 +95,7 @@ def read_ladder(fields: Fields, name: str, read_budgets: ReadBudgets, read_outpu
         calm_after_s=fields.get("calm_after", text(scalars.duration_s), usual.calm_after_s),
         hysteresis_milli=fields.get("hysteresis", percent(0, 500), usual.hysteresis_milli),
         requests_min=fields.get("requests_min", _requests_min, usual.requests_min),
+        on_change=fields.get("on_change", one_of(ON_CHANGE), usual.on_change),
         cluster_budgets=budgets,
         cluster_from=starts,
     )

@@ -145,6 +145,7 @@ def ladder_words(ladder: Ladder) -> dict[str, str]:
         "calm_after": format_duration(ladder.calm_after_s),
         "hysteresis": format_percent(ladder.hysteresis_milli),
         "requests_min": str(ladder.requests_min),
+        "on_change": ladder.on_change,
         "cluster.from": ladder.cluster_from or ladder.steps[0].name if ladder.cluster_budgets else "not said",
     }
 

@@ -15,10 +15,12 @@ from typing import Any
 import orjson
 import structlog
 
+from gateway.detectors import is_order
 from gateway.policy.model import Policy
 from gateway.policy.verdicts import rank_of
 from gateway.store.watch import Batch, Placement, Stated
 from gateway.values import Rung
+from gateway.watch import changes
 from gateway.watch import seen as written
 from gateway.watch.archive import Archive
 from gateway.watch.book import CASES_MAX, Book, worst
@@ -102,6 +104,8 @@ class Analyst:
         case.cluster, case.profile, case.score = str(said.get("cluster", "")), str(said.get("profile", "")), int(said["score"])
         case.requests, case.last_us = int(said.get("requests", 0)), int(said.get("last_us", 0))
         case.pardon = dict(said.get("pardon") or {})
+        case.change = changes.read(said.get("change"))
+        case.change_told_us = 0 if case.change is None else case.change.since_us
         rung = read_rung(rung_bytes)
         case.rung = rung if rung is not None and (rung.step or rung.cluster_step) else None
         self._book.cases[name] = case
@@ -163,6 +167,7 @@ class Analyst:
         window = self._archive.window(one.subject)
         try:
             window.add(one.sighting, one.at_us, one.output_tokens, one.stands_for)
+            self._archive.history(one.subject).add(one.sighting, one.at_us, is_order=is_order(one.sighting))
             self._links.note(one.subject, one.sighting, one.at_us)
         except Exception as error:  # whatever it is, the same entry would be met again after every start
             self.unread += 1
@@ -221,6 +226,7 @@ class Analyst:
         self._book.decided("pardon", case, now_us, ladder=ladder, before=before, by=by, reason=reason)
         case.footing = pardon(case.footing, now_us, until_us=until_us)
         case.score, case.findings, case.profile, case.requests, case.new = 0, (), "", 0, 0
+        case.change, case.change_told_us, case.measured = None, 0, ()
         case.answers, case.pardon = data, {"at_us": at_us, "until_us": until_us, "by": by, "reason": reason}
         case.told = ()
         self._book.live.add(name)
@@ -290,6 +296,7 @@ class Analyst:
         case.findings = self._book.findings(case.subject, frozenset() if who is None else who.purposes)
         case.score, case.profile = worst(case.findings)
         ladder = None if who is None else who.ladder
+        changes.look_back(self._book, case, ladder, now_us)
         if ladder is not None and case.score >= ladder.steps[0].score_milli:
             self._book.live.add(case.subject)
         self._told.add(case.subject)
@@ -335,7 +342,8 @@ class Analyst:
             since_us = case.footing.since_us
             cluster = case.cluster if cluster_step else ""
             rung = Rung(case.subject, ladder.name, own, since_us, now_us + LIFE_US, cluster, cluster_step)
-        told = (case.score // 10, own, cluster_step, case.cluster, case.footing.due_us, case.footing.calm_us)
+        since_us = 0 if case.change is None else case.change.since_us
+        told = (case.score // 10, own, cluster_step, case.cluster, case.footing.due_us, case.footing.calm_us, since_us)
         is_new_step = told[1:4] != case.told[1:4]
         if not is_new_step and told == case.told:
             self._told.discard(case.subject)
@@ -346,7 +354,9 @@ class Analyst:
         steps = () if ladder is None else ladder.steps[: max(rank_of(ladder, own), rank_of(ladder, cluster_step))]
         dossier = dossier_of(
             case, own, cluster_step,
-            is_shadow=ladder is not None and not ladder.enforce, review=any(each.review for each in steps), at_us=now_us,
+            is_shadow=ladder is not None and not ladder.enforce,
+            review=any(each.review for each in steps) or changes.wants_review(case, ladder),
+            change=changes.written(case), at_us=now_us,
         )  # fmt: skip
         placement = Placement(case.subject, rung_bytes, dossier, case.answers)
         case.told, case.told_us, case.answers = told, now_us, b""

@@ -1,4 +1,4 @@
-"""What the analyst remembers beyond what fits in memory: windows and marks, in one SQLite file.
+"""What the analyst remembers beyond what fits in memory: windows, histories and marks, in one SQLite file.
 
 Failure policy: `checkpoint` writes everything since the last one in one transaction, together with how far the stream had been
 read: whatever happens, windows and position belong together, and what was read since then is read again. A file that is damaged
@@ -14,13 +14,13 @@ from pathlib import Path
 
 import structlog
 
-from gateway.detectors import Window
+from gateway.detectors import History, Window
 from gateway.errors import SettingsError
 
 log = structlog.get_logger()
 
 WINDOWS_MAX = 1_024
-"""Windows in memory, about 20 kB each; of the others each is read when it is needed."""
+"""Windows in memory, with their histories about 40 kB each; of the others each is read when it is needed."""
 
 
 class Archive:
@@ -31,6 +31,8 @@ class Archive:
         self._path = path
         self._windows_max = windows_max
         self._windows: OrderedDict[str, Window] = OrderedDict()
+        self._histories: dict[str, History] = {}
+        """Of tenants whose window is in memory."""
         self._dirty: set[str] = set()
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -50,6 +52,7 @@ class Archive:
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=NORMAL")
         db.execute("CREATE TABLE IF NOT EXISTS windows (name TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID")
+        db.execute("CREATE TABLE IF NOT EXISTS histories (name TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID")
         db.execute("CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID")
         db.execute(
             "CREATE TABLE IF NOT EXISTS pardons (name TEXT PRIMARY KEY, at_us INTEGER NOT NULL, in_links INTEGER NOT NULL)"
@@ -70,10 +73,19 @@ class Archive:
             if oldest in self._dirty:
                 self._dirty.discard(oldest)
                 self._write(oldest, left)
+            self._histories.pop(oldest, None)
         return window
 
+    def history(self, name: str) -> History:
+        """What is known of the past of this name, a new one where there is nothing."""
+        self.window(name)
+        history = self._histories.get(name)
+        if history is None:
+            history = self._histories[name] = self._read_history(name) or History()
+        return history
+
     def changed(self, name: str) -> None:
-        """The window was added to."""
+        """The window was added to, or the history."""
         self._dirty.add(name)
 
     def put(self, name: str, window: Window) -> None:
@@ -83,11 +95,13 @@ class Archive:
 
     def forget(self, name: str) -> None:
         self._windows.pop(name, None)
+        self._histories.pop(name, None)
         self._dirty.discard(name)
         self._db.execute("DELETE FROM windows WHERE name = ?", (name,))
+        self._db.execute("DELETE FROM histories WHERE name = ?", (name,))
 
     def obey(self, name: str, at_us: int) -> None:
-        """Forget the window, and remember by which pardon: an archive that lay aside meanwhile does not know of it."""
+        """Forget the window and the history, and remember by which pardon: an archive that lay aside does not know of it."""
         self.forget(name)
         self._db.execute("INSERT OR REPLACE INTO pardons VALUES (?, ?, 0)", (name, at_us))
 
@@ -130,5 +144,15 @@ class Archive:
         except ValueError:  # of another version
             return None
 
+    def _read_history(self, name: str) -> History | None:
+        found = self._db.execute("SELECT data FROM histories WHERE name = ?", (name,)).fetchone()
+        try:
+            return None if found is None else History.load(bytes(found[0]))
+        except ValueError:  # of another version
+            return None
+
     def _write(self, name: str, window: Window) -> None:
         self._db.execute("INSERT OR REPLACE INTO windows VALUES (?, ?)", (name, window.dump()))
+        history = self._histories.get(name)
+        if history is not None:
+            self._db.execute("INSERT OR REPLACE INTO histories VALUES (?, ?)", (name, history.dump()))

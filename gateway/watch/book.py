@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from gateway.detectors import judge
+from gateway.detectors import Change, judge, measured
 from gateway.policy.model import Ladder, Policy, Purpose, Step
 from gateway.policy.watched import Watched, watched_as
-from gateway.values import Finding
+from gateway.values import Finding, Reason
 from gateway.watch.archive import Archive
 from gateway.watch.cases import Case, Group
 from gateway.watch.ladder import Footing
@@ -66,6 +66,15 @@ class Book:
             log.error("judge_failed", subject=name, side="gateway", error=type(error).__name__)
             return ()
 
+    def history(self, name: str) -> tuple[Change | None, tuple[Reason, ...]]:
+        """How a subject is not like its own past, and what else is measured; nothing where that fails."""
+        try:
+            history = self.archive.history(name)
+            return history.change(), measured(self.archive.window(name), history.vocabulary.spread())
+        except Exception as error:
+            log.error("history_failed", subject=name, side="gateway", error=type(error).__name__)
+            return None, ()
+
     def forget_oldest(self) -> str:
         """Whoever stands nowhere and sent nothing for longest; "": nobody can be forgotten."""
         cases = (case for case in self.cases.values() if case.subject not in self.live)
@@ -91,6 +100,10 @@ class Book:
     ) -> None:
         """Put on record what was done, or would have been."""
         finding = next((each for each in of.findings if each.profile == of.profile), None)
+        requests = of.requests
+        if kind == "change" and isinstance(of, Case) and of.change is not None:
+            finding = of.change.finding
+            requests = finding.requests
         decision = Decision(
             at_us=now_us,
             kind=kind,
@@ -100,10 +113,10 @@ class Book:
             before=before,
             after=after,
             is_shadow=ladder is not None and not ladder.enforce,
-            score=of.score,
-            profile=of.profile,
+            score=finding.score if kind == "change" and finding is not None else of.score,
+            profile=finding.profile if kind == "change" and finding is not None else of.profile,
             reasons=() if finding is None else finding.reasons,
-            requests=of.requests,
+            requests=requests,
             cluster=of.id if isinstance(of, Group) else of.cluster,
             policy=self.policy.digest,
             by=by,

@@ -7,9 +7,10 @@ from typing import Any
 
 import orjson
 
+from gateway.detectors import Change
 from gateway.policy.model import Place, Step
 from gateway.policy.watched import KEY_MARK
-from gateway.values import Finding, Rung
+from gateway.values import Finding, Reason, Rung
 from gateway.watch.ladder import GROUND, Footing
 
 CLUSTER = "cluster:"
@@ -22,6 +23,7 @@ class Case:
     __slots__ = (
         *("subject", "organisation", "footing", "ladder", "steps", "score", "profile", "findings", "requests", "new"),
         *("last_us", "judged_us", "cluster", "rung", "told_us", "told", "answers", "pardon"),
+        *("change", "change_told_us", "measured"),
     )
 
     def __init__(self, subject: str, organisation: str) -> None:
@@ -52,6 +54,12 @@ class Case:
         """The operator's pardon that is not answered yet."""
         self.pardon: dict[str, Any] = {}
         """The last one."""
+        self.change: Change | None = None
+        """How it is not like its own past. No part of its score."""
+        self.change_told_us = 0
+        """When the change began that is on record."""
+        self.measured: tuple[Reason, ...] = ()
+        """What is told beside its findings, and no part of its score either."""
 
     @property
     def tenant(self) -> str:
@@ -106,7 +114,9 @@ def findings_of(findings: tuple[Finding, ...]) -> list[Any]:
     ]
 
 
-def dossier_of(case: Case, step: str, cluster_step: str, *, is_shadow: bool, review: bool, at_us: int) -> bytes:
+def dossier_of(
+    case: Case, step: str, cluster_step: str, *, is_shadow: bool, review: bool, change: dict[str, Any] | None, at_us: int
+) -> bytes:
     """What the operator can read of a subject, and the analyst after a restart."""
     return orjson.dumps(
         {
@@ -126,6 +136,8 @@ def dossier_of(case: Case, step: str, cluster_step: str, *, is_shadow: bool, rev
             "cluster_step": cluster_step,
             "review": review,
             "pardon": case.pardon,
+            "change": change,
+            "measured": [list(reason) for reason in case.measured],
             "at_us": at_us,
         }
     )

@@ -19,9 +19,10 @@ from gateway.policy.watched import KEY_MARK, watched_as
 from gateway.store.watch import WatchStore
 from gateway.values import Rung
 from gateway.watch.cases import CLUSTER
+from gateway.watch.changes import instant
 from gateway.watch.facts import known_in, rows_of
 from gateway.watch.service import order_of, said_in
-from gateway.watch.telling import instant, steps_of
+from gateway.watch.telling import steps_of
 from gateway.watch.watcher import write_rung
 
 PARDON_S = 7 * 86_400
@@ -42,7 +43,7 @@ class Wanted(NamedTuple):
     """Which subjects are listed; "" and 0: whichever."""
 
     everybody: bool = False
-    """Those too that stand on no step and score below 50%."""
+    """Those too that stand on no step, score below 50% and are like their own past."""
     review: bool = False
     """Only those whose step asks for somebody to look at them."""
     organisation: str = ""
@@ -202,5 +203,5 @@ def _is_meant(row: dict[str, Any], wanted: Wanted) -> bool:
     if wanted.cluster and wanted.cluster not in (row.get("cluster"), row["subject"].removeprefix(CLUSTER) if is_group else ""):
         return False
     is_asked_for = any(wanted._replace(score_min=0))
-    stands = row["score"] >= SUSPICIOUS or bool(steps_of(row)) or bool(row.get("cluster"))
+    stands = row["score"] >= SUSPICIOUS or bool(steps_of(row) or row.get("cluster") or row.get("change"))
     return row["score"] >= wanted.score_min and (is_asked_for or bool(wanted.score_min) or stands)

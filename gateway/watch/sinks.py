@@ -15,7 +15,8 @@ class Decision(NamedTuple):
 
     at_us: int
     kind: str
-    """`step`: up or down a ladder. `pardon`, `facts`: by the operator. `joined`, `left`: a cluster."""
+    """`step`: up or down a ladder. `pardon`, `facts`: by the operator. `joined`, `left`: a cluster. `change`: it is not like
+    its own past, which moves nobody."""
     subject: str
     """A tenant, `TENANT/KEY`, or `cluster:ID`."""
     organisation: str
@@ -38,7 +39,7 @@ class Decision(NamedTuple):
     by: str = ""
     """Which operator."""
     reason: str = ""
-    """Why, in the operator's words; of facts, which of them are known from now on."""
+    """Why, in the operator's words; of facts, which of them are known from now on; of a change, what it may be."""
 
 
 class Sink(Protocol):

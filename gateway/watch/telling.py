@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from gateway.detectors import REASONS
 from gateway.policy.model import Ladder, Policy, Step
 from gateway.policy.scalars import format_percent
 from gateway.policy.verdicts import rank_of
+from gateway.watch import changes
 from gateway.watch.cases import footing_from
+from gateway.watch.changes import instant
 
 
 def steps_of(row: dict[str, Any]) -> str:
@@ -26,7 +27,7 @@ def row_of(row: dict[str, Any], now_us: int) -> tuple[str, ...]:
     return (
         row["subject"],
         format_percent(row["score"]),
-        row.get("profile", ""),
+        ", ".join(filter(None, (row.get("profile", ""), "changed" if row.get("change") else ""))),
         str(row.get("requests", 0)),
         steps_of(row) or pardoned or "-",
         row.get("mode", "") if row.get("ladder") else "",
@@ -49,6 +50,7 @@ def brief(row: dict[str, Any]) -> dict[str, Any]:
     if "members" in row:
         return {**said, "members": len(row["members"]), "steps": row.get("steps", {})}
     since_us = footing_from(row.get("footing")).since_us if row.get("step") else 0
+    said["changed_since"] = instant((row.get("change") or {}).get("since_us", 0))
     names = ("organisation", "ladder", "mode", "step", "cluster", "cluster_step")
     return {**said, **{name: row.get(name, "") for name in names}, "since": instant(since_us)}
 
@@ -74,14 +76,12 @@ def shown(row: dict[str, Any], policy: Policy, now_us: int) -> list[str]:
         explained = ", explained by a declared purpose: no ground for a step" if is_explained else ""
         lines.append(f"looks like {profile}: {format_percent(score)} over {requests} requests{explained}")
         for code, value, usual, unit in reasons:
-            lines.append(f"  {REASONS.get(code, code)}: {_amount(value, unit)} (usual: {_amount(usual, unit)})")
+            lines.append(f"  {REASONS.get(code, code)}: {changes.amount(value, unit)} (usual: {changes.amount(usual, unit)})")
+    lines += changes.told(row)
+    lines += changes.measured(row)
     if steps_of(row):
         lines.append(f"to undo it: gauger watch pardon {row['subject']} --reason TEXT")
     return lines
-
-
-def _amount(value: int, unit: str) -> str:
-    return format_percent(value) if unit == "per mille" else f"{value} {unit}"
 
 
 def _standing(row: dict[str, Any], policy: Policy, now_us: int) -> list[str]:
@@ -139,8 +139,3 @@ def _word(name: str, step: Step) -> str:
     if isinstance(value, tuple) and value and all(isinstance(each, str) for each in value):
         return f"{name} {' '.join(value)}"
     return f"{name} {value}" if isinstance(value, (int, str)) else name
-
-
-def instant(at_us: int) -> str:
-    """For people; "": never."""
-    return datetime.fromtimestamp(at_us / 1e6, UTC).isoformat(timespec="seconds").replace("+00:00", "Z") if at_us else ""
