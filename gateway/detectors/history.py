@@ -209,6 +209,11 @@ class History:
             self._prepared = known_of(self.known)
         return self._prepared
 
+    @property
+    def is_young(self) -> bool:
+        """Whether the change that goes on began in the first day."""
+        return 0 < self.since_us < self.born_us + YOUNG_US
+
     def change(self) -> Change | None:
         """What goes on that did not go on before; None: nothing."""
         if not self.since_us or not self.known or not self.fresh.requests:
@@ -224,7 +229,7 @@ class History:
         return Change(
             self.since_us,
             self.out_us,
-            self.since_us < self.born_us + YOUNG_US,
+            self.is_young,
             sum(sums.requests for sums in self.known),
             self.born_us,
             Finding(PROFILE, score, reasons, self.fresh.requests),

@@ -20,6 +20,7 @@ from gateway.evaluation import (
     hydra,
     linking,
     measures,
+    own_history,
     plan,
     refit,
     targets,
@@ -72,6 +73,7 @@ def evaluate(asked: Asked, progress: Progress) -> dict[str, Any]:
         splits = cast("list[hydra.Split]", _stage(workers, "accounts", plan.splits(asked.plan, texts, above), progress))
         jobs = plan.tolls(asked.plan, texts, asked.ladder, EVALUATION)
         tolls = cast("list[collateral.Toll]", _stage(workers, "honest days", jobs, progress))
+        turned = cast("list[own_history.Turned]", _stage(workers, "own histories", plan.pasts(texts), progress))
     tick = progress("figures", 5)
     tree: dict[str, Any] = {
         "format": FORMAT,
@@ -88,6 +90,7 @@ def evaluate(asked: Asked, progress: Progress) -> dict[str, Any]:
     tree["accounts"] = accounts.tell(days, splits, above)
     tick()
     tree["honest"] = _honest(tabled, tolls, asked.ladder)
+    tree["history"] = own_history.tell(turned)
     tree["targets"] = targets.tell(tree)
     tick()
     return tree

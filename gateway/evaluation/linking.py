@@ -17,6 +17,7 @@ import orjson
 
 from gateway.evaluation.attackers import PLAIN, Attacker
 from gateway.evaluation.corpus import Corpus, Source
+from gateway.evaluation.own_history import Historian
 from gateway.evaluation.tenants import Request, Spec, Text, requests, texts
 from gateway.evaluation.traces import DAY_S, Traces, arrivals, spread_over_day
 from gateway.evaluation.watching import Watcher
@@ -87,6 +88,8 @@ class Makes(Protocol):
     def merged(self, watchers: Sequence[Watcher]) -> Watcher: ...
 
     def linker(self) -> Linker: ...
+
+    def historian(self, spec: Spec) -> Historian: ...
 
 
 class Day(NamedTuple):

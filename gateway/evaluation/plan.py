@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 from gateway.evaluation.attackers import ATTACKERS, PLAIN
 from gateway.evaluation.corpus import Corpus, Source
+from gateway.evaluation.own_history import TURNS
 from gateway.evaluation.tenants import Spec, specs
 from gateway.evaluation.watching import LOOKS
-from gateway.evaluation.workshop import Day, Job, Split, Stream, Toll
+from gateway.evaluation.workshop import Day, Job, Past, Split, Stream, Toll
 from gateway.policy.model import Ladder
 
 LOOKS_ADAPTIVE = tuple(look for look in LOOKS if look <= 200)
@@ -72,6 +73,16 @@ def days(plan: Plan, corpus: Corpus) -> list[Job]:
         Day(attacks[number % len(attacks)].name, attacker, number, plan.accounts, plan.crowd_each)
         for attacker in DAY_ATTACKERS
         for number in range(max(plan.days, len(attacks)))
+    ]
+
+
+def pasts(corpus: Corpus) -> list[Job]:
+    """One tenant of each honest source for each thing that it may turn to; the second program and the attack in turn."""
+    honest, attacks = corpus.of("benign"), corpus.of("attack")
+    return [
+        Past(spec, honest[(place + 1 + number) % len(honest)].name, attacks[(place + number) % len(attacks)].name, turn)
+        for place, source in enumerate(honest)
+        for number, (turn, spec) in enumerate(zip(TURNS, specs(source, len(TURNS))))
     ]
 
 

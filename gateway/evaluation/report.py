@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.evaluation import report_detection, report_tenants
+from gateway.evaluation import report_detection, report_history, report_tenants
 from gateway.evaluation.document import (
     Block,
     Heading,
@@ -35,6 +35,7 @@ def blocks(tree: dict[str, Any]) -> list[Block]:
         *report_detection.attackers(tree),
         *report_tenants.accounts(tree),
         *report_tenants.honest(tree),
+        *report_history.history(tree),
         *_limits(tree),
     ]
 
@@ -130,6 +131,7 @@ def _limits(tree: dict[str, Any]) -> list[Block]:  # true of every run
                 "The parameters of a source (`n`, `temperature`, `logit_bias`) are those of its pipeline: the attacker that sends none is reported for that reason.",
                 "Arrivals and text are drawn apart: whatever ties the two in real traffic is not there.",
                 "An attacker that reads this report adapts to it. The attackers here are cheap ones.",
+                "Who changes is not who attacks: a change is told for somebody's look, and how many of them are redeployments only an operator knows.",
                 "It is evidence about traffic. Whether anybody trained a model on answers is nothing that traffic can show.",
             ]
         ),

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast, get_args
 
-from gateway.detectors import PHRASES, Lens, Past, Window, judge, look
+from gateway.detectors import PHRASES, History, Lens, Past, Window, is_order, judge, look
 from gateway.detectors.links import Links
 from gateway.evaluation.linking import Linked, Linker
+from gateway.evaluation.own_history import Historian
 from gateway.evaluation.tenants import Spec
 from gateway.evaluation.watching import Judgement, Watcher
 from gateway.policy.model import Purpose
@@ -83,6 +84,24 @@ class TheWatches:
 
     def linker(self) -> Linker:
         return _Linker()
+
+    def historian(self, spec: Spec) -> Historian:
+        return _Historian(self.lens)
+
+
+class _Historian:
+    """`look` and `History`, as in the gateway and the analyst."""
+
+    def __init__(self, lens: Lens) -> None:
+        self._lens = lens
+        self._past = Past()
+        self._history = History()
+
+    def see(self, ask: Ask, at_us: int) -> tuple[int, bool]:
+        now_us = EPOCH_US + at_us
+        sighting = look(ask, self._past, self._lens, now_us)
+        self._history.add(sighting, now_us, is_order=is_order(sighting))
+        return self._history.since_us, self._history.is_young
 
 
 class _Linker:

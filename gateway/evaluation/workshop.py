@@ -19,7 +19,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from gateway.evaluation import collateral, corpus, hydra, linking, traces, watching
+from gateway.evaluation import collateral, corpus, hydra, linking, own_history, traces, watching
 from gateway.evaluation.attackers import ATTACKERS, Attacker
 from gateway.evaluation.families import EVALUATION
 from gateway.evaluation.linking import Makes
@@ -67,8 +67,17 @@ class Toll(NamedTuple):
     ladder: Ladder
 
 
-Job = Stream | Day | Split | Toll
-Result = watching.Seen | linking.Day | hydra.Split | collateral.Toll
+class Past(NamedTuple):
+    """A tenant that is compared with its own past. Result: `own_history.Turned`."""
+
+    spec: Spec
+    other: str
+    attack: str
+    turn: own_history.Turn
+
+
+Job = Stream | Day | Split | Toll | Past
+Result = watching.Seen | linking.Day | hydra.Split | collateral.Toll | own_history.Turned
 
 
 class Workshop:
@@ -89,12 +98,26 @@ class Workshop:
                 return self._day(job)
             case Split():
                 return self._split(job)
+            case Past():
+                return self._past(job)
             case Toll():
                 source = self.corpus.named(job.spec.source)
                 watcher = self.maker.watcher(job.spec)
                 return collateral.toll(
                     source, job.spec, self.traces, watcher, job.ladder, seed=self.seed, is_declared=job.is_declared
                 )
+
+    def _past(self, job: Past) -> own_history.Turned:
+        return own_history.run(
+            self.corpus.named(job.spec.source),
+            self.corpus.named(job.other),
+            self.corpus.named(job.attack),
+            job.spec,
+            job.turn,
+            self.traces,
+            self.maker.historian(job.spec),
+            seed=self.seed,
+        )
 
     def _stream(self, job: Stream) -> watching.Seen:
         source = self.corpus.named(job.spec.source)

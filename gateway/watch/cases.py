@@ -115,7 +115,7 @@ def findings_of(findings: tuple[Finding, ...]) -> list[Any]:
 
 
 def dossier_of(
-    case: Case, step: str, cluster_step: str, *, is_shadow: bool, review: bool, change: dict[str, Any] | None, at_us: int
+    case: Case, step: str, cluster_step: str, *, is_shadow: bool, review: bool, at_us: int, change: dict[str, Any] | None = None
 ) -> bytes:
     """What the operator can read of a subject, and the analyst after a restart."""
     return orjson.dumps(

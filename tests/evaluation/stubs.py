@@ -49,6 +49,18 @@ class Linker:
         return (Group("c", tuple(self.accounts)),) if self.joins and len(self.accounts) > 1 else ()
 
 
+class Historian:
+    """Says that a change began with a request of a number, or never."""
+
+    def __init__(self, changes_at):
+        self.changes_at = changes_at
+        self.seen = 0
+
+    def see(self, ask, at_us):
+        self.seen += 1
+        return (1, False) if 0 < self.changes_at <= self.seen else (0, False)
+
+
 class Perfect:
     """Knows who is who."""
 
@@ -60,6 +72,9 @@ class Perfect:
 
     def linker(self):
         return Linker(joins=True)
+
+    def historian(self, spec):
+        return Historian(301)
 
 
 class Blind:
@@ -73,3 +88,6 @@ class Blind:
 
     def linker(self):
         return Linker(joins=False)
+
+    def historian(self, spec):
+        return Historian(0)

@@ -78,6 +78,21 @@ def test_a_campaign_gets_what_its_accounts_may(perfect, blind):
     assert ten["linked"] == 1.0
 
 
+def test_a_change_counts_from_when_a_tenant_turned(perfect, blind):
+    """A watch that sees a change with the first request of the last day notices every turn after one request, and is wrong
+    about each tenant that did not turn; one that sees none notices nothing, and is never wrong."""
+    turned = [row for row in perfect["history"]["turns"] if row["kind"] != "honest"]
+    assert [(row["turn"], row["noticed"], row["delay"]) for row in turned] == [
+        (name, 1.0, 1.0) for name in ("redeployed", "pivot30", "pivot50", "pivot100")
+    ]
+    for row in perfect["history"]["honest"].values():
+        sources = row["tenants"] // 6
+        assert (row["told"], row["requests"]) == (2 * sources, (2 * 450 + 4 * 300) * sources)
+        assert row["per_1000"] == pytest.approx(1000 * 2 / 2_100)
+    assert {row["noticed"] for row in blind["history"]["turns"]} == {0.0}
+    assert {row["told"] for row in blind["history"]["honest"].values()} == {0}
+
+
 def test_honest_tokens_are_all_there(blind):
     """Those of every workload; a score of half of what the first step needs touches none of them."""
     tolls = blind["honest"]["tolls"]
