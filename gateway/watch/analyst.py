@@ -342,8 +342,10 @@ class Analyst:
             since_us = case.footing.since_us
             cluster = case.cluster if cluster_step else ""
             rung = Rung(case.subject, ladder.name, own, since_us, now_us + LIFE_US, cluster, cluster_step)
-        since_us = 0 if case.change is None else case.change.since_us
-        told = (case.score // 10, own, cluster_step, case.cluster, case.footing.due_us, case.footing.calm_us, since_us)
+        if ladder is not None and not case.ladder and not case.footing.rank:  # it never stood anywhere, but this is its ladder
+            case.ladder, case.steps = ladder.name, ladder.steps
+        changed = (0, 0) if case.change is None else (case.change.since_us, case.change.finding.requests)
+        told = (case.score // 10, own, cluster_step, case.cluster, case.footing.due_us, case.footing.calm_us, *changed)
         is_new_step = told[1:4] != case.told[1:4]
         if not is_new_step and told == case.told:
             self._told.discard(case.subject)

@@ -20,7 +20,6 @@ from gateway.watch.cases import Case
 
 log = structlog.get_logger()
 
-HOUR_US = 3_600_000_000
 YOUNG = "in the first day of its history"
 
 
@@ -81,15 +80,24 @@ def told(row: Mapping[str, Any]) -> list[str]:
         return ["what its dossier says of its own past cannot be read"]
     if change is None:
         return []
-    hours = max(0, change.since_us - change.past_us) // HOUR_US
     when = f"since {instant(change.since_us)}, last seen at {instant(change.last_us)}"
+    past = f"{change.past_requests} of the {_long(change.since_us - change.past_us)} before"
     lines = [
         f"not like its own past, {when}; a reason to look at it, and no ground for a step:",
-        f"  {change.finding.requests} requests, beside {change.past_requests} before (its history began {hours} hours before)",
+        f"  {change.finding.requests} requests, beside {past}",
     ]
     if change.is_young:
         lines.append(f"  {YOUNG}: a daily cycle's other half looks the same")
     return lines + [f"  {sentence(reason)}" for reason in change.finding.reasons]
+
+
+def _long(time_us: int) -> str:
+    """A time, as coarse as its length."""
+    minutes = max(1, time_us // 60_000_000)
+    for size, unit in ((1_440, "days"), (60, "hours")):
+        if minutes >= 2 * size:
+            return f"{minutes // size} {unit}"
+    return f"{minutes} minutes" if minutes > 1 else "minute"
 
 
 def sentence(reason: Reason) -> str:

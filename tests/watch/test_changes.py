@@ -98,6 +98,8 @@ def test_a_change_is_told_and_moves_nobody(desk: Desk, policy: Policy) -> None:
     said = shown(after, policy, desk.now_us)
     (line,) = [each for each in said if each.startswith("not like its own past, since 20")]
     assert line.endswith("no ground for a step:")
+    assert "requests, beside 240 of the 47 hours before" in said[said.index(line) + 1]
+    assert "on ladder usual: on no step" in said
     assert "  how many requests have a system prompt: from 0% to 100%" in said
     assert any(each.startswith("measured, and no part of any score") for each in said)
     assert "changed" in row_of(after, desk.now_us)[2]
