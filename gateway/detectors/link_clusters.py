@@ -6,7 +6,7 @@ from the founding members' names.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from hashlib import blake2b
 from typing import NamedTuple
@@ -17,8 +17,11 @@ from gateway.detectors.link_pairs import Scene
 from gateway.detectors.link_reasons import reasons_of
 from gateway.detectors.link_strand import DAY_US
 from gateway.detectors.link_tenant import Edge, Tenant
+from gateway.detectors.link_tried import Tried
 from gateway.values import Reason
 
+SILENT_US = 7 * DAY_US
+"""A tenant that sent nothing for so long is in no cluster."""
 OVER_US = DAY_US
 """A cluster most of whose members have been silent for so long is over: those who follow it continue it."""
 
@@ -40,6 +43,9 @@ class Registry:
     def __init__(self) -> None:
         self.members: dict[str, frozenset[str]] = {}
         """Id -> names."""
+        self._nodes: list[frozenset[Node]] = []
+        """The groups as they were last found."""
+        self._tried = Tried()
 
     def forget(self, name: str) -> None:
         """Nobody of this name was ever in a cluster."""
@@ -47,10 +53,15 @@ class Registry:
             if name in members:
                 self.members[id_] = members - {name}
 
-    def name(self, edges: Sequence[Edge], tenants: Mapping[int, Tenant], scene: Scene) -> tuple[Cluster, ...]:
-        """Clusters of these edges (the newest last), largest first."""
+    def name(
+        self, edges: Sequence[Edge], tenants: Mapping[int, Tenant], scene: Scene
+    ) -> Generator[int, None, tuple[Cluster, ...]]:
+        """Clusters of these edges (the newest last), largest first. It stops now and then and yields how much was done: it
+        may go on later, and nothing is changed before its end."""
         at_us = scene.now_us
-        groups = _joined(find_groups(edges, tenants, scene), tenants)
+        before = [frozenset(node for node in group if _is_here(node, tenants, at_us)) for group in self._nodes]
+        groups = _joined((yield from find_groups(edges, tenants, scene, before, self._tried)), tenants)
+        self._nodes = [frozenset(group) for group in groups if group]
         graph = graph_of(edges)
         leaders = _leaders(groups, graph)
         for follower, leader in sorted(leaders.items()):
@@ -127,6 +138,11 @@ def _leaders(groups: Sequence[set[Node]], graph: Graph) -> dict[int, int]:
         if leader != at and 2 * counts[leader] >= len(group):
             found[at] = leader
     return {at: leader for at, leader in found.items() if found.get(leader) != at}
+
+
+def _is_here(node: Node, tenants: Mapping[int, Tenant], at_us: int) -> bool:
+    tenant = tenants.get(node[0])
+    return tenant is not None and at_us - tenant.everything.last_us < SILENT_US
 
 
 def _is_over(group: Iterable[Node], tenants: Mapping[int, Tenant], at_us: int) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from math import log, sqrt
 from typing import NamedTuple
 
-from gateway.detectors.link_crowd import Crowd
+from gateway.detectors.link_crowd import Crowd, Others
 from gateway.detectors.link_strand import Strand
 
 KINDS = ("made_alike", "words", "rates", "hours", "prompts", "signatures", "payment", "network", "signup")
@@ -47,7 +47,7 @@ class View(NamedTuple):
     top: int
 
 
-def view(strand: Strand, crowd: Crowd) -> View:
+def view(strand: Strand, crowd: Crowd | Others) -> View:
     """Look at a strand's words as they weigh now."""
     ceiling = strand.seen / 2 if strand.seen >= 8 else strand.seen
     rarity = crowd.rarity

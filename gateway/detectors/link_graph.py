@@ -49,7 +49,9 @@ def followed_by(group: AbstractSet[Node], graph: Graph, group_of: Mapping[Node, 
     counts: dict[int, int] = {}
     for node in group:
         others = {
-            group_of[peer] for peer, link in graph[node].items() if peer in group_of and peer not in group and link.is_owned
+            group_of[peer]
+            for peer, link in graph.get(node, {}).items()
+            if peer in group_of and peer not in group and link.is_owned
         }
         for other in others:
             counts[other] = counts.get(other, 0) + 1

@@ -7,29 +7,25 @@ by links that are strong in themselves.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from statistics import median
 
-from gateway.detectors.link_evidence import EDGE_MIN, HARD_MIN, KINDS, WORDS_FULL
+from gateway.detectors.link_cohorts import cohorts
+from gateway.detectors.link_evidence import EDGE_MIN
 from gateway.detectors.link_graph import DEGREE, Graph, Link, Node, groups_of
 from gateway.detectors.link_pairs import Scene
 from gateway.detectors.link_tenant import Edge, Tenant
-from gateway.detectors.link_verify import RHYTHM_MIN, ROUNDS, SIZE_MIN, WHOLE_MIN, against_all
+from gateway.detectors.link_tried import Tried
+from gateway.detectors.link_verify import SIZE_MIN
+from gateway.detectors.link_whole import Whole
 
+EDGES_A_NODE = 48
+"""Edges that cost as much to go through as a node to be held against others."""
 NEARLY = 0.9
 """Share of two groups that must stay when they become one."""
 LEVELS = (EDGE_MIN, 5.0, 3.0)
 FEW_MIN = 8.5
 """Weight of the links of a small group that stands by them."""
-OTHERWISE_MADE = 1.6
-"""A member that is made so much less like the others (it has another template) does not belong by words and rates alone."""
-RHYTHM_SHARE = 0.4
-"""Of the group's rhythm that each member must have, where nothing is shared outright."""
-NEAR_LINKS = 2
-_MADE = KINDS.index("made_alike")
-_OUTRIGHT = tuple(KINDS.index(kind) for kind in ("signatures", "payment", "network", "signup"))
-"""What stands in for a common rhythm. Prompts do not: who runs the same public data set sends the same prompts."""
 
 
 def graph_of(edges: Iterable[Edge]) -> Graph:
@@ -41,16 +37,29 @@ def graph_of(edges: Iterable[Edge]) -> Graph:
     return graph
 
 
-def find_groups(edges: Iterable[Edge], tenants: Mapping[int, Tenant], scene: Scene) -> list[frozenset[Node]]:
-    """The groups that stand; no node is in two."""
+def find_groups(
+    edges: Iterable[Edge],
+    tenants: Mapping[int, Tenant],
+    scene: Scene,
+    before: Iterable[frozenset[Node]],
+    tried: Tried,
+) -> Generator[int, None, list[frozenset[Node]]]:
+    """The groups that stand; no node is in two. Those that stood `before` are looked at first: what was one operator's stays so
+    while it convinces, however the links between its members come and go.
+
+    It stops after each group that was looked at, and yields how many nodes have been held against others so far.
+    """
     pairs = {frozenset((edge.mine, edge.theirs)): edge for edge in edges}
     mine: dict[Node, list[Edge]] = {}
     for edge in pairs.values():
         mine.setdefault(edge.mine, []).append(edge)
         mine.setdefault(edge.theirs, []).append(edge)
-    taken: set[Node] = set()
-    placed: set[int] = set()
-    found: list[frozenset[Node]] = []
+    whole = Whole(mine, tenants, scene)
+    whole.held += len(pairs) // EDGES_A_NODE
+    yield whole.held
+    found = yield from _by_template(whole, tenants, scene, before, tried)
+    taken = set().union(*found)
+    placed = {number for number, _ in taken}
     for level in LEVELS:
         strong = [
             edge
@@ -58,98 +67,84 @@ def find_groups(edges: Iterable[Edge], tenants: Mapping[int, Tenant], scene: Sce
             if sum(edge.weights) >= level and edge.mine[0] not in placed and edge.theirs[0] not in placed
         ]
         placed_here: set[int] = set()
-        for group in groups_of(graph_of(strong)):
-            stands = _standing(group, mine, tenants, scene)
+        groups = groups_of(graph_of(strong))
+        whole.held += len(pairs) // EDGES_A_NODE
+        yield whole.held
+        for group in groups:
+            numbers = {number for number, _ in group}
+            if not tried.is_worth(group, numbers, tenants, scene.now_us):
+                continue
+            stands = whole.standing(group)
             if stands:
-                stands = _grown(stands, mine, taken, tenants, scene)
-            elif level >= EDGE_MIN and len(group) < SIZE_MIN and _is_strong(group, mine):
+                stands = whole.grown(stands, taken)
+            elif level >= EDGE_MIN and len(group) < SIZE_MIN and _is_strong(group, mine, scene):
                 stands = group
             if stands:
                 found.append(stands)
                 taken |= stands
                 placed_here |= {number for number, _ in stands}
+            elif len(group) >= SIZE_MIN:
+                tried.failed(group, numbers, tenants, scene.now_us)
+            yield whole.held
         placed |= placed_here
-    return _met(found, mine, tenants, scene)
+    return _met(found, mine, whole)
 
 
-def _standing(
-    group: frozenset[Node], mine: Mapping[Node, list[Edge]], tenants: Mapping[int, Tenant], scene: Scene
-) -> frozenset[Node]:
-    """Those of a group who convince against the rest of it; nobody where they are too few, or have no rhythm in common."""
-    left = group
-    for _ in range(ROUNDS):
-        if len(left) < SIZE_MIN:
-            return frozenset()
-        against = against_all(sorted(left), tenants, scene)
-        said = {node: _said(node, left, mine) for node in left}
-        rhythm = median(found.rhythm for found in against.values())
-        made, outright = (median(values) for values in zip(*said.values()))
-        if rhythm < RHYTHM_MIN and outright < HARD_MIN / 2:
-            return frozenset()
-        kept = frozenset(
-            node
-            for node, (node_made, node_outright) in said.items()
-            if against[node].words >= 0
-            and (against[node].rhythm >= RHYTHM_SHARE * rhythm or node_outright >= HARD_MIN / 2)
-            and (node_made > made - OTHERWISE_MADE or node_outright >= HARD_MIN / 2)
-            and against[node].words + against[node].rhythm + node_made + node_outright >= WHOLE_MIN
-        )
-        if len(kept) == len(left):
-            return left
-        left = kept
-    return left if len(left) >= SIZE_MIN else frozenset()
+def _by_template(
+    whole: Whole, tenants: Mapping[int, Tenant], scene: Scene, before: Iterable[frozenset[Node]], tried: Tried
+) -> Generator[int, None, list[frozenset[Node]]]:
+    """Groups that stood before, with those who fill in the same template now, and such as a template alone proposes; a tenant
+    may be in one for each template that it fills in."""
+    stood: list[tuple[frozenset[Node], frozenset[Node]]] = []
+    taken: set[Node] = set()
+    alone = list(before)
+    for by, cohort, holders in cohorts(scene.lists.rings, tenants, scene.now_us):
+        numbers = {number for number, _ in cohort}
+        same = [group for group in alone if 2 * sum(number in numbers for number, _ in group) >= len(group)]
+        if not same and not tried.is_worth(by, numbers, tenants, scene.now_us):
+            continue
+        more = (node for group in same for node in group if node[0] not in numbers)
+        stands = whole.standing(cohort.union(more) - taken)
+        if stands:
+            stood.append((stands, holders))
+            taken |= stands
+            alone = [group for group in alone if group not in same]
+        else:
+            tried.failed(by, numbers, tenants, scene.now_us)
+        yield whole.held
+    for group in alone:
+        stands = whole.standing(group - taken)
+        if stands:
+            stood.append((stands, frozenset()))
+            taken |= stands
+    found = []
+    for group, holders in stood:
+        grown = whole.grown(group, taken, holders)
+        if grown:
+            found.append(grown)
+            taken |= grown
+        yield whole.held
+    return found
 
 
-def _grown(
-    group: frozenset[Node],
-    mine: Mapping[Node, list[Edge]],
-    taken: AbstractSet[Node],
-    tenants: Mapping[int, Tenant],
-    scene: Scene,
-) -> frozenset[Node]:
-    """The group and those around it who convince against it; nobody where, among all that draw from the same text, most do not
-    share its rhythm: of many unrelated tenants some always send at one rate."""
-    near: dict[Node, int] = {}
-    for node in group:
-        for edge in mine[node]:
-            other = edge.theirs if edge.mine == node else edge.mine
-            if other not in taken and other not in group and edge.i_own and edge.they_own:
-                near[other] = near.get(other, 0) + 1
-    fresh = frozenset(node for node, links in near.items() if links >= NEAR_LINKS)
-    if not fresh:
-        return group
-    against = against_all(sorted(group | fresh), tenants, scene)
-    alike = frozenset(node for node in group | fresh if against[node].words >= WORDS_FULL / 2)
-    outright = median(_said(node, group, mine)[1] for node in group)
-    if alike and median(against[node].rhythm for node in alike) < RHYTHM_MIN and outright < HARD_MIN / 2:
-        return frozenset()
-    return _standing(group | alike, mine, tenants, scene) or group
-
-
-def _is_strong(group: frozenset[Node], mine: Mapping[Node, list[Edge]]) -> bool:
-    """Whether a group too small to be looked at as a whole stands by its pairs."""
+def _is_strong(group: frozenset[Node], mine: Mapping[Node, list[Edge]], scene: Scene) -> bool:
+    """Whether a group too small to be looked at as a whole stands by its pairs: by facts or signatures, whatever it sends; by
+    strong likeness where what it sends does not look honest."""
     inside = [edge for node in group for edge in mine[node] if edge.mine in group and edge.theirs in group]
-    return all(edge.is_hard for edge in inside) or median(sum(edge.weights) for edge in inside) >= FEW_MIN
+    if all(edge.is_hard for edge in inside):
+        return True
+    is_alike = median(sum(edge.weights) for edge in inside) >= FEW_MIN
+    return is_alike and not scene.suspects.looks_honest({number for number, _ in group})
 
 
-def _said(node: Node, group: frozenset[Node], mine: Mapping[Node, list[Edge]]) -> tuple[float, float]:
-    """What a node's links within the group say beside words and rhythm: how it is made, and what it shares outright."""
-    inside = [edge.weights for edge in mine.get(node, ()) if edge.mine in group and edge.theirs in group]
-    if not inside:
-        return 0.0, 0.0
-    return median(weights[_MADE] for weights in inside), max(sum(weights[at] for at in _OUTRIGHT) for weights in inside)
-
-
-def _met(
-    groups: Sequence[frozenset[Node]], mine: Mapping[Node, list[Edge]], tenants: Mapping[int, Tenant], scene: Scene
-) -> list[frozenset[Node]]:
+def _met(groups: Sequence[frozenset[Node]], mine: Mapping[Node, list[Edge]], whole: Whole) -> list[frozenset[Node]]:
     """Groups that convince as one become one: where DEGREE or more of each have links across, and nearly all would stay."""
     left = sorted(groups, key=lambda group: (-len(group), min(group)))
     done: list[frozenset[Node]] = []
     while left:
         group = left.pop(0)
         for other in [other for other in left if len(other) >= SIZE_MIN and _bridges(group, other, mine) >= DEGREE]:
-            both = _standing(group | other, mine, tenants, scene)
+            both = whole.standing(group | other)
             if len(both & group) >= NEARLY * len(group) and len(both & other) >= NEARLY * len(other):
                 group = both
                 left.remove(other)
@@ -162,7 +157,7 @@ def _bridges(group: frozenset[Node], other: frozenset[Node], mine: Mapping[Node,
     across = [
         edge
         for node in other
-        for edge in mine[node]
+        for edge in mine.get(node, ())
         if edge.i_own and edge.they_own and (edge.theirs if edge.mine == node else edge.mine) in group
     ]
     ends = [{node for edge in across for node in (edge.mine, edge.theirs) if node in side} for side in (group, other)]

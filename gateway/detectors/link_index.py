@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from gateway.detectors.link_evidence import View
 from gateway.detectors.link_strand import Strand
-from gateway.detectors.link_tenant import Tenant
+from gateway.detectors.link_tenant import ORDERS, Tenant
 
 CANDIDATES_MAX = 24
 RING = 4
@@ -46,6 +46,8 @@ class Index:
 
     def hold(self, template: int, tenant: Tenant) -> None:
         """The tenant has a strand of this template now."""
+        if template == ORDERS:
+            return
         ring = self.rings.get(template)
         if ring is None:
             if len(self.rings) >= KEYS_MAX:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NamedTuple
 
 from gateway.detectors import link_evidence as evidence
 from gateway.detectors.link_crowd import Crowd
 from gateway.detectors.link_evidence import View
+from gateway.detectors.link_graph import Node
+from gateway.detectors.link_index import Index
 from gateway.detectors.link_strand import DAY_US, Strand
-from gateway.detectors.link_tenant import Edge, Tenant
+from gateway.detectors.link_suspects import Suspects
+from gateway.detectors.link_tenant import DOMINANT, ORDERS, Edge, Tenant
 
-DOMINANT = 0.6
-"""Share of a template from which it stands for all that a tenant sends."""
 SHARE_MIN = 0.2
 """Share below which a strand is not compared."""
 SEEN_MIN = 8
+SHARED_MIN, FIRST_SHARE = 3, 0.8
+"""Who was first with so large a share of the prompts that two have in common, of at least so many, may have been copied."""
 
 
 class Scene(NamedTuple):
@@ -23,17 +26,18 @@ class Scene(NamedTuple):
 
     crowd: Crowd
     look: Callable[[Strand], View]
-    holders: Mapping[tuple[str, int], int]
-    """(kind, value) of an operator's fact -> tenants that have it."""
+    lists: Index
     now_us: int
+    suspects: Suspects
 
 
 def compare(a: Tenant, b: Tenant, scene: Scene) -> Edge | None:
     """The strongest link between two tenants, by one shared template or by all they send; None: there is none."""
     common = [t for t in a.strands if t in b.strands and min(a.share_of(t), b.share_of(t)) >= SHARE_MIN]
+    known = max((template for template in common if template != ORDERS), default=0)
     best: Edge | None = None
     for template in (*common, 0):
-        edge = _by_strand(a, b, template, max(common, default=0), scene)
+        edge = _by_strand(a, b, template, known, scene)
         if edge is not None and (best is None or sum(edge.weights) > sum(best.weights)):
             best = edge
     return best
@@ -66,8 +70,8 @@ def _by_strand(a: Tenant, b: Tenant, template: int, known: int, scene: Scene) ->
     i_own, they_own = _owners(a, b, template or known, (prompts, prompts_first), (signatures, signatures_first))
     is_certain = payment + network >= evidence.HARD_MIN
     return Edge(
-        mine=_node(a, template),
-        theirs=_node(b, template),
+        mine=node_of(a, template),
+        theirs=node_of(b, template),
         weights=weights,
         homogeneity=found.homogeneity,
         at_us=scene.now_us,
@@ -77,8 +81,9 @@ def _by_strand(a: Tenant, b: Tenant, template: int, known: int, scene: Scene) ->
     )
 
 
-def _node(tenant: Tenant, template: int) -> tuple[int, int]:
-    return (tenant.number, template if template and tenant.share_of(template) < DOMINANT else 0)
+def node_of(tenant: Tenant, template: int) -> Node:
+    """What stands for a tenant where it fills in this template (0: any)."""
+    return (tenant.number, template if 0 < tenant.share_of(template) < DOMINANT else 0)
 
 
 def _made_alike(a: Tenant, b: Tenant, *, is_template_shared: bool, crowd: Crowd) -> float:
@@ -95,7 +100,7 @@ def _fact(a: Tenant, b: Tenant, fact: str, scene: Scene) -> float:
     value = a.facts.get(fact)
     if value is None or value != b.facts.get(fact):
         return 0.0
-    return evidence.of_fact(fact, scene.holders.get((fact, value), 2))
+    return evidence.of_fact(fact, scene.lists.holders.get((fact, value), 2))
 
 
 def _owners(a: Tenant, b: Tenant, template: int, prompts: tuple[int, int], signatures: tuple[int, int]) -> tuple[bool, bool]:
@@ -104,8 +109,8 @@ def _owners(a: Tenant, b: Tenant, template: int, prompts: tuple[int, int], signa
     mine, theirs = (tenant.strands.get(template, tenant.everything) for tenant in (a, b))
     i_own = not (mine.settled_us and mine.settled_us < theirs.first_us)
     they_own = not (theirs.settled_us and theirs.settled_us < mine.first_us)
-    for (shared, theirs_first), enough in ((prompts, 3), (signatures, 1)):
+    for (shared, theirs_first), enough in ((prompts, SHARED_MIN), (signatures, 1)):
         if shared >= enough:
-            they_own = they_own and theirs_first < 0.8 * shared
-            i_own = i_own and shared - theirs_first < 0.8 * shared
+            they_own = they_own and theirs_first < FIRST_SHARE * shared
+            i_own = i_own and shared - theirs_first < FIRST_SHARE * shared
     return i_own, they_own

@@ -5,13 +5,20 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import NamedTuple
 
+from gateway.detectors.features import FEATURES
+from gateway.detectors.kinds import is_order
 from gateway.detectors.link_crowd import HOURS, Seat
 from gateway.detectors.link_graph import Node
 from gateway.detectors.link_strand import Strand
+from gateway.values import Sighting
 
+ORDERS = 1
+"""Stands in for a template: whole tasks that are written for anybody and fill in nothing, as `Window` tells them."""
 STRANDS_MAX = 3
 """Templates that have a strand of their own."""
 PENDING_MAX, HABITS_MAX, PEERS_MAX = 8, 4, 12
+DOMINANT = 0.6
+"""Share of a template from which it stands for all that a tenant sends."""
 SLOT_US = 600_000_000
 _BEAT = (1 << HOURS) - 1
 
@@ -101,11 +108,15 @@ class Tenant:
     def share_of(self, template: int) -> float:
         """The template's share of all it sent lately."""
         recent = sum(self.everything.rate(self.everything.day))
-        return min(1.0, self._recent(template) / recent) if recent else 0.0
+        return min(1.0, self._recent(template) / recent) if recent and template in self.strands else 0.0
 
     def main_template(self) -> int:
         """The template of more than half of what it sends; 0: none is."""
-        return next((template for template in self.strands if self.share_of(template) > 0.5), 0)
+        return next((template for template in self.strands if template != ORDERS and self.share_of(template) > 0.5), 0)
+
+    def dominant(self) -> Strand | None:
+        """The strand of the template that stands for all it sends; None: there is none."""
+        return next((strand for template, strand in self.strands.items() if self.share_of(template) >= DOMINANT), None)
 
     def main_habits(self) -> int:
         """The parameter habits it has most."""
@@ -122,6 +133,12 @@ class Tenant:
                 return
             del self.peers[least]
         self.peers[key] = (shared + 1, theirs + is_theirs)
+
+
+def template_of(sighting: Sighting) -> int:
+    """The template under which a request is counted; 0: under none."""
+    can_tell = len(sighting.features) == len(FEATURES)
+    return sighting.template or (ORDERS if can_tell and is_order(sighting) else 0)
 
 
 def tally(counts: dict[int, int], key: int, most: int) -> int:

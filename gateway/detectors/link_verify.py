@@ -11,11 +11,12 @@ unrelated tenants span orders of magnitude), and in when.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from math import log
 from typing import NamedTuple
 
 from gateway.detectors import link_evidence as evidence
-from gateway.detectors.link_crowd import HOURS, slots
+from gateway.detectors.link_crowd import HOURS, Others, slots
 from gateway.detectors.link_evidence import View
 from gateway.detectors.link_graph import Node
 from gateway.detectors.link_pairs import Scene
@@ -32,7 +33,10 @@ SAMPLE = 128
 """Members that stand for a larger group."""
 ROUNDS = 4
 STOPS = 4
+TELLING = 64
+"""Words by which others are called that may belong to a group."""
 LIFT_FULL = 1.5
+SEEN_FULL, LOUDEST = 26, 4.0
 BAND = 0.6
 """Share of the members' rates that the band in the middle holds."""
 UNEVEN = 2.6
@@ -60,16 +64,17 @@ class Against(NamedTuple):
 def against_all(nodes: Sequence[Node], tenants: Mapping[int, Tenant], scene: Scene) -> dict[Node, Against]:
     """Hold each node against the others."""
     strands = {node: strand_of(node, tenants) for node in nodes}
-    views = {node: scene.look(strand) for node, strand in strands.items()}
+    others = scene.crowd.without({node[0]: tenants[node[0]].spoken for node in nodes})
+    views = {node: evidence.view(strand, others) for node, strand in strands.items()}
     rest = _rest(nodes, views, tenants)
     rates = {node: _rate(strand, scene.now_us) for node, strand in strands.items()}
     beats = {node: tenants[node[0]].beat_at(scene.now_us) for node in nodes}
-    rate_weight = _rates(rates, scene)
+    rate_weight = _rates(rates, others)
     hours = _hours_profile(beats)
     trust = 1 - 4 / len(nodes)
     found = {}
     for node in nodes:
-        homogeneity, lift, words = _of_words(views[node], rest, node in rest.sample, scene)
+        homogeneity, lift, words = _of_words(views[node], rest, node in rest.sample, others)
         found[node] = Against(
             homogeneity,
             lift,
@@ -103,10 +108,14 @@ def _rest(nodes: Sequence[Node], views: Mapping[Node, View], tenants: Mapping[in
                 spread[word] = spread.get(word, 0.0) + count / view.seen
     tops = sorted(min(view.top, top) for view in views.values())
     stops = {tops[len(tops) * place // STOPS] for place in range(STOPS)} | {top}
-    return _Rest(sample, spread, {stop: _middle([_within(views[node], stop) for node in sample]) for stop in stops})
+    return _Rest(
+        sample,
+        spread,
+        {stop: _usual([(_within(views[node], stop), min(views[node].seen, SEEN_FULL)) for node in sample]) for stop in stops},
+    )
 
 
-def _of_words(view: View, rest: _Rest, has_it: bool, scene: Scene) -> tuple[float, float, float]:
+def _of_words(view: View, rest: _Rest, has_it: bool, usually: Others) -> tuple[float, float, float]:
     """Homogeneity, lift and weight of one member's words; `has_it`: it is in the sample itself."""
     top = max((stop for stop in rest.within if stop <= view.top), default=0)
     within = rest.within.get(top, 0.0)
@@ -119,7 +128,7 @@ def _of_words(view: View, rest: _Rest, has_it: bool, scene: Scene) -> tuple[floa
         part = rare * share * (rest.spread.get(word, 0.0) - share * has_it)
         between += part
         squares += part * part
-        usual += rare * share * scene.crowd.share_of_word(word)
+        usual += rare * share * usually.share_of_word(word)
     if others < 1 or within <= 0:
         return -1.0, 0.0, 0.0
     if between <= 0:
@@ -136,10 +145,21 @@ def _of_words(view: View, rest: _Rest, has_it: bool, scene: Scene) -> tuple[floa
     )
 
 
+def words_of(nodes: AbstractSet[Node], tenants: Mapping[int, Tenant], scene: Scene) -> list[int]:
+    """The words that tell most of a group: many of it have them, and few others."""
+    sample = sorted(nodes, key=lambda node: (tenants[node[0]].place, node))[:SAMPLE]
+    heard: dict[int, float] = {}
+    for node in sample:
+        for word, (_, rare) in scene.look(strand_of(node, tenants)).words.items():
+            heard[word] = heard.get(word, 0.0) + rare
+    return sorted(heard, key=lambda word: (-heard[word], word))[:TELLING]
+
+
 def strand_of(node: Node, tenants: Mapping[int, Tenant]) -> Strand:
-    """The strand a node stands for."""
+    """The strand a node stands for. Of one that stands for all that a tenant sends: its template's, where most of it fills that
+    in, for the first requests of each tenant still have their template among their words."""
     tenant = tenants[node[0]]
-    return tenant.strands.get(node[1], tenant.everything)
+    return tenant.strands.get(node[1]) or tenant.dominant() or tenant.everything
 
 
 def _sample(nodes: Sequence[Node], views: Mapping[Node, View], tenants: Mapping[int, Tenant]) -> frozenset[Node]:
@@ -154,24 +174,30 @@ def _within(view: View, top: int) -> float:
     return pairs / (view.seen * (view.seen - 1))
 
 
-def _middle(values: Sequence[float]) -> float:
-    """Mean of the middle half."""
+def _usual(values: Sequence[tuple[float, int]]) -> float:
+    """Weighted mean, in which none counts for more than LOUDEST times what is usual without the highest tenth: members that
+    send one thing again and again do not make all the others look unlike."""
     ordered = sorted(values)
-    half = ordered[len(ordered) // 4 : len(ordered) - len(ordered) // 4]
-    return sum(half) / len(half) if half else 0.0
+    low = _mean(ordered[: len(ordered) - len(ordered) // 10])
+    return _mean([(min(value, LOUDEST * low), weight) for value, weight in ordered]) if low > 0 else _mean(ordered)
+
+
+def _mean(values: Sequence[tuple[float, int]]) -> float:
+    total = sum(weight for _, weight in values)
+    return sum(value * weight for value, weight in values) / total if total else 0.0
 
 
 def _rate(strand: Strand, now_us: int) -> int:
     return sum(strand.rate(now_us // DAY_US))
 
 
-def _rates(rates: Mapping[Node, int], scene: Scene) -> dict[Node, float]:
+def _rates(rates: Mapping[Node, int], others: Others) -> dict[Node, float]:
     """How much it says that a rate lies in the middle BAND of the group's: the more, the rarer such rates are in the crowd, and
     nothing where that band is wide: customers of one kind may all be small, but only what is dealt out is equal."""
     ordered = sorted(rates.values())
     cut = round(len(ordered) * (1 - BAND) / 2)
     low, high = ordered[cut], ordered[-1 - cut]
-    mass = scene.crowd.share_between(low, high)
+    mass = others.share_between(low, high)
     even = evidence.share(UNEVEN - (high + 1) / (low + 1), 0.0, 1.0)
     weight = min(WHOLE_RATES_MAX, even * max(0.0, log(BAND / mass)))
     reach = max(high - low, 2)

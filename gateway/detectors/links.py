@@ -12,22 +12,24 @@ only where a bound is reached, or who was first.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
 import orjson
 
 from gateway.detectors import link_evidence as evidence
-from gateway.detectors.link_clusters import Cluster, Registry
+from gateway.detectors.link_clusters import SILENT_US, Cluster, Registry
 from gateway.detectors.link_crowd import Crowd
 from gateway.detectors.link_dump import tenant_in, tenant_out
 from gateway.detectors.link_evidence import View
 from gateway.detectors.link_index import Index
 from gateway.detectors.link_kept import HEAD, Changes, Touched, sent_of, tenants_of
 from gateway.detectors.link_pairs import SEEN_MIN, Scene, compare
+from gateway.detectors.link_seats import sit_down, speak, survey
 from gateway.detectors.link_strand import DAY_US, Strand
-from gateway.detectors.link_tenant import HABITS_MAX, Edge, Tenant, tally
+from gateway.detectors.link_suspects import Judge, Suspects, unjudged
+from gateway.detectors.link_tenant import HABITS_MAX, Edge, Tenant, tally, template_of
 from gateway.values import Sighting
 
 VERSION = 2
@@ -35,10 +37,10 @@ TENANTS_MAX = 50_000
 COMPARISONS = 500
 """Tenants compared in one call of `clusters`, about a millisecond each."""
 GROUP_US = 600_000_000
-"""Groups are made anew no more often: it takes a second or two where ten thousand tenants have links."""
+"""Groups are looked for anew no more often."""
+NODES = 1_000
+"""Nodes held against others in one call of `clusters`, about a quarter of a millisecond each; a group is not cut in two."""
 SURVEY_US = 600_000_000
-SILENT_US = 7 * DAY_US
-"""A tenant that sent nothing for so long is in no cluster."""
 EDGE_US = 4 * DAY_US
 """An edge that was not found again for so long is none."""
 PROMPT_BYTES_MIN = 24
@@ -60,6 +62,8 @@ class Links:
         self._waiting: dict[int, None] = {}
         self._surveyed_us = 0
         self._grouped_us = 0
+        self._grouping: Generator[int, None, tuple[Cluster, ...]] | None = None
+        self._held = 0
         self._clusters: tuple[Cluster, ...] = ()
         self._touched = Touched()
 
@@ -76,11 +80,12 @@ class Links:
         known.noted += 1
         known.tick(at_us)
         known.everything.add(sighting.sketch, at_us)
-        if sighting.template:
-            strand, lost = known.strand_of(sighting.template, at_us)
+        template = template_of(sighting)
+        if template:
+            strand, lost = known.strand_of(template, at_us)
             if strand is not None:
                 if not strand.seen:
-                    self._index.hold(sighting.template, known)
+                    self._index.hold(template, known)
                     if lost:
                         self._index.release(lost, known)
                 strand.add(sighting.sketch, at_us)
@@ -113,6 +118,7 @@ class Links:
         if known is None:
             return
         self._drop(known)
+        self._grouping, self._held = None, 0
         left = ([name for name in cluster.tenants if name != tenant] for cluster in self._clusters)
         clusters = [cluster._replace(tenants=tuple(names)) for cluster, names in zip(self._clusters, left)]
         self._clusters = tuple(cluster for cluster in clusters if len(cluster.tenants) > 1)
@@ -131,9 +137,10 @@ class Links:
         if known.seat is not None:
             self._crowd.leave(known.seat, known.seat_habits, known.spoken)
 
-    def clusters(self, at_us: int, *, comparisons: int | None = COMPARISONS) -> tuple[Cluster, ...]:
+    def clusters(self, at_us: int, *, comparisons: int | None = COMPARISONS, judge: Judge = unjudged) -> tuple[Cluster, ...]:
         """The clusters as they stand, largest first; looked for anew every ten minutes, and the same in between.
 
+        `judge` is asked what tenants look like together (see `link_suspects`); without it groups stand by their rhythm alone.
         At most `comparisons` tenants that are due are compared before (None: all); the others stay due, and `waiting` tells how
         many: call it again, at the same time or later.
         """
@@ -145,20 +152,39 @@ class Links:
                 found = views[id(strand)] = evidence.view(strand, self._crowd)
             return found
 
-        scene = Scene(self._crowd, look, self._index.holders, at_us)
+        scene = Scene(self._crowd, look, self._index, at_us, Suspects(judge, self._numbers))
         due = sorted(list(self._waiting)[:comparisons], key=lambda number: self._numbers[number].place)
         for number in due:
             del self._waiting[number]
-            self._speak(self._numbers[number])
+            speak(self._numbers[number], self._crowd)
         self._survey(at_us)
         for number in due:
             self._index.post(self._numbers[number], look)
         for number in due:
             self._compare(self._numbers[number], scene)
-        if not 0 <= at_us - self._grouped_us < GROUP_US:
+        if self._grouping is None and not 0 <= at_us - self._grouped_us < GROUP_US:
             self._grouped_us = at_us
-            self._clusters = self._registry.name(self._edges(at_us), self._numbers, scene)
+            self._grouping = self._registry.name(self._edges(at_us), dict(self._numbers), scene)
+        self._group(NODES if comparisons is not None else None)
         return self._clusters
+
+    @property
+    def is_grouping(self) -> bool:
+        """Whether groups are being looked for: the next call of `clusters` goes on."""
+        return self._grouping is not None
+
+    def _group(self, nodes: int | None) -> None:
+        """Look for groups until so many nodes have been held against others (None: to the end)."""
+        try:
+            while self._grouping is not None:
+                self._held, before = next(self._grouping), self._held
+                if nodes is not None:
+                    nodes -= max(self._held - before, 1)
+                    if nodes <= 0:
+                        return
+        except StopIteration as found:
+            self._grouping, self._held = None, 0
+            self._clusters = found.value
 
     def dump(self) -> bytes:
         """Everything that cannot be worked out again, as JSON: about 2 KB a tenant. `changes` is cheaper to call often."""
@@ -191,7 +217,7 @@ class Links:
         for tenant in list(tenants)[-self._tenants_max :]:
             self._tenants[tenant.name] = self._numbers[tenant.number] = tenant
             self._index.put_back(tenant)
-            self._sit_down(tenant)
+            sit_down(tenant, self._crowd)
         self._waiting = {int(number): None for number in head["waiting"] if number in self._numbers}
         for kind, entries in self._index.sent.items():
             entries.update({int(key): (int(first), int(last), int(count)) for key, (first, last, count) in sent[kind]})
@@ -235,23 +261,6 @@ class Links:
                 other.shares(kind, tenant.number, is_theirs=False)
                 self._touched.tenant(other.name)
 
-    def _speak(self, tenant: Tenant) -> None:
-        """Give it its seat in the crowd, or bring what it says there up to date."""
-        habits = tenant.main_habits()
-        if tenant.seat is None and tenant.noted >= SEEN_MIN:
-            tenant.seat = self._crowd.seat(tenant.main_template(), habits, tenant.number, tenant.place)
-            tenant.seat_habits = habits
-        if tenant.seat is not None:
-            words = frozenset(tenant.everything.words)
-            self._crowd.speak(words - tenant.spoken, tenant.spoken - words)
-            tenant.spoken = words
-
-    def _sit_down(self, tenant: Tenant) -> None:
-        """Back in the seat it had when it was dumped."""
-        if tenant.seat is not None and self._crowd.take(tenant.seat, tenant.seat_habits, tenant.number):
-            tenant.spoken = frozenset(tenant.everything.words)
-            self._crowd.speak(tenant.spoken, ())
-
     def _compare(self, tenant: Tenant, scene: Scene) -> None:
         tenant.due, tenant.due_us = max(SEEN_MIN, tenant.noted + tenant.noted // 2), scene.now_us + DAY_US
         self._touched.tenant(tenant.name)
@@ -284,11 +293,7 @@ class Links:
         if 0 <= at_us - self._surveyed_us < SURVEY_US:
             return
         self._surveyed_us = at_us
-        speakers = [self._numbers[number] for number in self._crowd.speakers.values()]
-        day = at_us // DAY_US
-        sample = speakers[:: max(1, len(speakers) // 512)]
-        self._crowd.survey((sum(s.everything.rate(day)) for s in speakers), (s.beat_at(at_us) for s in sample))
-        self._crowd.listen([speaker.everything for speaker in sample])
+        survey(self._crowd, self._numbers, at_us)
 
 
 def _digest(value: str) -> int:
