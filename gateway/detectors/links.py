@@ -118,7 +118,8 @@ class Links:
         if known is None:
             return
         self._drop(known)
-        self._grouping, self._held = None, 0
+        if self._grouping is not None:  # it knows of it: begin again
+            self._grouping, self._held, self._grouped_us = None, 0, 0
         left = ([name for name in cluster.tenants if name != tenant] for cluster in self._clusters)
         clusters = [cluster._replace(tenants=tuple(names)) for cluster, names in zip(self._clusters, left)]
         self._clusters = tuple(cluster for cluster in clusters if len(cluster.tenants) > 1)

@@ -120,7 +120,7 @@ def split(
             state.join([(cluster.id, cluster.tenants) for cluster in linker.clusters(next_us)])
             next_us += look_us
         if isinstance(said, Note):
-            linker.note(tenant, said.sighting, at_us)
+            linker.note(tenant, said.sighting, at_us, said.output_tokens)
             continue
         wanted += said.output_tokens
         passes = state.passes(tenant)
@@ -130,7 +130,7 @@ def split(
             if tenant not in state.watchers:
                 state.watchers[tenant] = makes.watcher(Spec(tenant, source.name, "", 0))
             sighting = state.watchers[tenant].see(said.ask, at_us, said.output_tokens)
-            linker.note(tenant, sighting, at_us)
+            linker.note(tenant, sighting, at_us, said.output_tokens)
             state.judge(tenant)
     state.join([(cluster.id, cluster.tenants) for cluster in linker.clusters(DAY_US)])
     return Split(source.name, accounts, wanted, got, len(state.cluster_of))

@@ -55,7 +55,7 @@ class Linked(Protocol):
 
 
 class Linker(Protocol):
-    def note(self, tenant: str, sighting: Sighting, at_us: int) -> None: ...
+    def note(self, tenant: str, sighting: Sighting, at_us: int, output_tokens: int) -> None: ...
 
     def clusters(self, at_us: int) -> Sequence[Linked]: ...
 
@@ -268,7 +268,7 @@ def _through_the_day(linker: Linker, notes: Iterable[Note], accounts: int) -> tu
             if linked_after_s < 0 and joined >= enough:
                 linked_after_s = next_us // 1_000_000
             next_us += look_us
-        linker.note(note.tenant, note.sighting, note.at_us)
+        linker.note(note.tenant, note.sighting, note.at_us, note.output_tokens)
     clusters = linker.clusters(DAY_US)
     if linked_after_s < 0 and _most(clusters)[0] >= enough:
         linked_after_s = DAY_S

@@ -13,7 +13,7 @@ from gateway.detectors.links import Links
 from gateway.evaluation.linking import Linked, Linker
 from gateway.evaluation.own_history import Historian
 from gateway.evaluation.tenants import Spec
-from gateway.evaluation.watching import Judgement, Watcher
+from gateway.evaluation.watching import LOOKS, Judgement, Watcher
 from gateway.policy.model import Purpose
 from gateway.policy.read_phrases import read_phrases
 from gateway.values import Ask, Sighting
@@ -105,13 +105,24 @@ class _Historian:
 
 
 class _Linker:
-    """`Links` in virtual time. All that is due is compared at each look."""
+    """`Links` in virtual time, and windows as the analyst would have them by then. All that is due is compared at each look."""
 
     def __init__(self) -> None:
         self._links = Links()
+        self._windows: dict[str, Window] = {}
 
-    def note(self, tenant: str, sighting: Sighting, at_us: int) -> None:
+    def note(self, tenant: str, sighting: Sighting, at_us: int, output_tokens: int) -> None:
+        if tenant not in self._windows:
+            self._windows[tenant] = Window()
+        self._windows[tenant].add(sighting, EPOCH_US + at_us, output_tokens)
         self._links.note(tenant, sighting, EPOCH_US + at_us)
 
     def clusters(self, at_us: int) -> Sequence[Linked]:
-        return self._links.clusters(EPOCH_US + at_us, comparisons=None)
+        return self._links.clusters(EPOCH_US + at_us, comparisons=None, judge=self._judge)
+
+    def _judge(self, tenants: Sequence[str]) -> int:
+        """As `watch.together` answers; nobody has declared a purpose."""
+        window = Window()
+        for tenant in tenants:
+            window.merge(self._windows[tenant])
+        return judge(window, frozenset())[0].score if window.requests >= LOOKS[0] else -1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import structlog
@@ -15,10 +15,12 @@ from gateway.watch.book import Book, name_of, worst
 from gateway.watch.cases import CLUSTER, Case, Group, dossier_of_group, footing_from, is_due, steps_said
 from gateway.watch.ladder import GROUND, moved, pardon, step
 from gateway.watch.seen import Seen
+from gateway.watch.together import Together
 
 log = structlog.get_logger()
 
-LINK_EVERY_US = 60_000_000
+LINK_EVERY_US, LINK_AGAIN_US = 60_000_000, 5_000_000
+"""How often it is asked who belongs together; the second while that is still being found out, a part in each call."""
 TELL_EVERY_US = 15_000_000
 SILENT_US = 3_600_000_000
 """Whoever has sent nothing for so long counts as calm."""
@@ -36,7 +38,12 @@ class Linker(Protocol):
 
     def forget(self, tenant: str) -> None: ...
 
-    def clusters(self, at_us: int) -> Sequence[Any]: ...
+    @property
+    def is_grouping(self) -> bool:
+        """Whether another call of `clusters` soon would go on with something."""
+        ...
+
+    def clusters(self, at_us: int, *, judge: Callable[[Sequence[str]], int]) -> Sequence[Any]: ...
 
     def dump(self) -> bytes: ...
 
@@ -53,7 +60,9 @@ class NoLinks:
     def forget(self, tenant: str) -> None:
         """Nothing."""
 
-    def clusters(self, at_us: int) -> Sequence[Any]:
+    is_grouping = False
+
+    def clusters(self, at_us: int, *, judge: Callable[[Sequence[str]], int]) -> Sequence[Any]:
         return ()
 
     def dump(self) -> bytes:
@@ -66,6 +75,7 @@ class Groups:
     def __init__(self, book: Book, links: Linker) -> None:
         self._book = book
         self._links = links
+        self._together = Together(book)
         self._groups: dict[str, Group] = {}
         self._gone: list[str] = []
         """Clusters whose dossiers are to be forgotten."""
@@ -108,7 +118,8 @@ class Groups:
 
     def tick(self, now_us: int, *, may_link: bool = True) -> list[Placement]:
         """Who belongs together, which step that is, and what is to be told of it. `may_link`: what links them is all there."""
-        if may_link and not 0 <= now_us - self._linked_us < LINK_EVERY_US:
+        every_us = LINK_AGAIN_US if self._links.is_grouping else LINK_EVERY_US
+        if may_link and not 0 <= now_us - self._linked_us < every_us:
             self._linked_us = now_us
             self._link(now_us)
         for group in self._groups.values():
@@ -131,7 +142,7 @@ class Groups:
         return self._groups.get(f"{CLUSTER}{case.cluster}") if case.cluster else None
 
     def _link(self, now_us: int) -> None:
-        found = {f"{CLUSTER}{cluster.id}": cluster for cluster in self._links.clusters(now_us)}
+        found = {f"{CLUSTER}{cluster.id}": cluster for cluster in self._links.clusters(now_us, judge=self._together.at(now_us))}
         for name, group in list(self._groups.items()):
             if name not in found:
                 self._members(group, frozenset(), now_us)

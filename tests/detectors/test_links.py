@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.detectors import REASONS, Links
+from gateway.detectors import FEATURES, REASONS, Links
+from gateway.detectors.features import INDEX
 from gateway.detectors.link_strand import DAY_US, WORDS_MAX, Strand
+from gateway.detectors.link_suspects import unjudged
 from gateway.detectors.link_tenant import HABITS_MAX, PEERS_MAX, PENDING_MAX, STRANDS_MAX
 from gateway.values import Sighting
 
@@ -60,11 +62,25 @@ def accounts(rng, names, source, *, template, each=26, habits=7, start_us=START_
             yield at_us, name, sighting(source.sketch(), template=template, habits=habits)
 
 
-def run(*streams, links=None, at_us=START_US + DAY_US):
+def run(*streams, links=None, at_us=START_US + DAY_US, judge=unjudged):
     links = links or Links()
     for when, name, seen in sorted((note for stream in streams for note in stream), key=lambda note: note[:2]):
         links.note(name, seen, when)
-    return links, links.clusters(at_us, comparisons=None)
+    return links, links.clusters(at_us, comparisons=None, judge=judge)
+
+
+def suspects(*prefixes):
+    """Judges as the windows would: what is mostly theirs looks like an extraction, all else like honest work."""
+    return lambda names: 950 if 2 * sum(name.startswith(prefixes) for name in names) > len(names) else 10
+
+
+def unequal(rng, prefix, count, source, *, template, spread):
+    """Accounts whose rates are log-normal."""
+    return [
+        note
+        for name in names(prefix, count)
+        for note in accounts(rng, [name], source, template=template, each=max(2, int(26 * rng.lognormvariate(0, spread))))
+    ]
 
 
 def names(prefix, count):
@@ -313,6 +329,120 @@ def test_the_tenant_silent_longest_is_forgotten_first():
     assert len(links) == 3
     links.forget("a")
     assert len(links) == 2
+
+
+def test_a_suspect_pool_needs_no_equal_rates():
+    """Accounts that together look like an extraction are linked whatever their rates are; the same accounts where they look
+    like honest work are not, and neither are they where nobody judges."""
+    rng = Random(30)
+    pool = unequal(rng, "pool", 60, Source(rng, 800), template=5, spread=1.0)
+    others = list(crowd(rng))
+    found = [run(others, pool, judge=judge)[1] for judge in (suspects("pool"), suspects("nobody"), unjudged)]
+    assert len(joined(found[0], "pool")) >= 54
+    assert joined(found[0], "own") == set()
+    assert found[1:] == [(), ()]
+
+
+def test_suspicion_alone_joins_nobody():
+    """Customers of one public generator, each with data of its own, are not joined, however much like an attack each looks."""
+    rng = Random(31)
+    public = [note for name in names("public", 40) for note in accounts(rng, [name], Source(rng), template=5)]
+    _, clusters = run(crowd(rng), public, judge=suspects("public"))
+    assert clusters == ()
+
+
+def test_who_looks_honest_alone_is_not_joined_by_what_others_send():
+    """A tenant with a pool's very template and text, that began with it, has been judged alone and looks honest, stays out."""
+    rng = Random(32)
+    source = Source(rng, 800)
+    pool = unequal(rng, "pool", 60, source, template=5, spread=0.7)
+    _, clusters = run(crowd(rng), pool, accounts(rng, ["bystander"], source, template=5), judge=suspects("pool"))
+    assert len(joined(clusters, "pool")) >= 54
+    assert joined(clusters, "bystander") == set()
+
+
+def test_whose_prompts_are_copied_from_the_first_on_is_not_joined():
+    """Accounts that send a small tenant's prompts a moment after it, among an extraction's, are a cluster without it: it is too
+    small to be judged alone, but it was first with every prompt that they have in common."""
+    rng = Random(33)
+    theirs, extraction = Source(rng, 300), Source(rng, 800)
+    said = [(when, theirs.sketch(), 4 * number + 4) for number, when in enumerate(sorted(a_day(rng, 20)))]
+    notes = [(when, "victim", sighting(words, template=5, content=content)) for when, words, content in said]
+    for name in names("copy", 12):
+        for when, words, content in said:
+            notes.append((when + rng.randrange(60_000_000), name, sighting(words, template=5, content=content)))
+            notes.append((when + 90_000_000, name, sighting(extraction.sketch(), template=6)))
+    _, clusters = run(crowd(rng), notes, judge=suspects("copy"))
+    assert len(joined(clusters, "copy")) >= 10
+    assert joined(clusters, "victim") == set()
+
+
+def test_a_small_group_that_looks_honest_is_none():
+    """Five tenants that fill in one template with one text at one rare rate are a cluster only where they look like one."""
+    rng = Random(34)
+    source = Source(rng, 200)
+    few = [(when, name, seen) for when, name, seen in accounts(rng, names("few", 5), source, template=5, each=400)]
+    others = list(crowd(rng))
+    assert joined(run(others, few, judge=suspects("few"))[1], "few") == set(names("few", 5))
+    assert joined(run(others, few, judge=suspects("nobody"))[1], "few") == set()
+
+
+def test_a_large_pool_is_linked_before_any_account_has_sent_eight():
+    """Six hundred accounts of 26 requests a day: half of them are linked after four hours, when each has sent about four."""
+    rng = Random(35)
+    pool = accounts(rng, names("pool", 600), Source(rng, 2000), template=5)
+    early = [note for note in [*crowd(rng), *pool] if note[0] < START_US + DAY_US // 6]
+    _, clusters = run(early, at_us=START_US + DAY_US // 6, judge=suspects("pool"))
+    assert len(joined(clusters, "pool")) >= 300
+    assert joined(clusters, "own") == set()
+
+
+def test_orders_are_told_apart_from_what_else_an_account_carries():
+    """Half of each account's requests are whole tasks that fill in no template, half are those of a customer of its own: the
+    tasks link them."""
+    rng = Random(36)
+    source = Source(rng, 600)
+    features = [0] * len(FEATURES)
+    features[INDEX["opens"]] = features[INDEX["polish"]] = 1000
+    pool = names("pool", 40)
+    tasks = [
+        (when, name, seen._replace(features=tuple(features)))
+        for when, name, seen in accounts(rng, pool, source, template=0, each=26)
+    ]
+    customers = [note for name in pool for note in accounts(rng, [name], Source(rng), template=rng.getrandbits(60) + 2)]
+    _, clusters = run(crowd(rng), tasks, customers, judge=suspects("pool"))
+    assert len(joined(clusters, "pool")) >= 32
+    assert joined(clusters, "own") == set()
+
+
+def test_groups_are_looked_for_in_slices():
+    """What one call does is bounded: groups are found over several, and are those that one call would have found."""
+    rng = Random(37)
+    notes = [*crowd(rng, 200), *accounts(rng, names("pool", 700), Source(rng, 2000), template=5)]
+    links, at_once = run(notes, judge=suspects("pool"))
+    links.forget("own-0")  # begin anew
+    again = Links.load(links.dump())
+    calls = 0
+    while again.waiting or again.is_grouping or not calls:
+        found = again.clusters(START_US + DAY_US, judge=suspects("pool"))
+        calls += 1
+    assert calls > 1
+    assert joined(found, "pool") == joined(at_once, "pool")
+
+
+def test_who_is_forgotten_while_groups_are_looked_for_is_in_none():
+    """A pardon in the middle of a search for groups is not undone by its end."""
+    rng = Random(38)
+    links, _ = run([*crowd(rng, 200), *accounts(rng, names("pool", 700), Source(rng, 2000), template=5)])
+    at_us = START_US + DAY_US + 700_000_000
+    links.clusters(at_us, judge=suspects("pool"))
+    assert links.is_grouping
+    links.forget("pool-3")
+    found = links.clusters(at_us, judge=suspects("pool"))
+    while links.is_grouping:
+        found = links.clusters(at_us, judge=suspects("pool"))
+        assert "pool-3" not in joined(found, "pool")
+    assert len(joined(found, "pool")) > 600
 
 
 def test_whoever_is_forgotten_starts_as_new():

@@ -41,7 +41,7 @@ class Linker:
         self.joins = joins
         self.accounts = {}
 
-    def note(self, tenant, sighting, at_us):
+    def note(self, tenant, sighting, at_us, output_tokens):
         if tenant.startswith("account/"):
             self.accounts[tenant] = None
 

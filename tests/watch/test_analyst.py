@@ -105,7 +105,7 @@ class Told(NoLinks):
         self.found: tuple[Found, ...] = ()
         self.known: dict[str, Any] = {}
 
-    def clusters(self, at_us: int) -> tuple[Found, ...]:
+    def clusters(self, at_us: int, *, judge: Any) -> tuple[Found, ...]:
         return self.found
 
     def facts(self, tenant: str, facts: Any, at_us: int) -> None:
