@@ -67,7 +67,11 @@ def step(footing: Footing, ladder: Ladder, *, score_milli: int, requests: int, n
     footing = footing._replace(at_us=now_us)
     may_climb = rank < len(ladder.steps) and requests >= ladder.requests_min and now_us >= footing.excused_us
     if may_climb and score_milli >= ladder.steps[rank].score_milli:
-        return _upward(footing, ladder, now_us, chance)
+        after = _upward(footing, ladder, now_us, chance)
+        if after.rank > rank and after.rank < len(ladder.steps) and score_milli >= ladder.steps[after.rank].score_milli:
+            # The same score is a reason for the next step from now on, and not from whenever it is looked at again.
+            return after._replace(due_us=_due_us(after, ladder, now_us, chance))
+        return after
     if footing.due_us and not (may_climb and score_milli >= ladder.steps[rank].score_milli - ladder.hysteresis_milli):
         footing = footing._replace(due_us=0)
     elif footing.due_us:  # near enough to the step: what is due stays due
@@ -92,14 +96,17 @@ def landed(footing: Footing, now_us: int, *, waits_us: int = 0) -> Footing:
 
 
 def _upward(footing: Footing, ladder: Ladder, now_us: int, chance: float) -> Footing:
-    due_us = footing.due_us
-    if not due_us:
-        late_us = ladder.delay_s * _US + int(chance * ladder.jitter_s * _US)
-        earliest_us = footing.climbed_us + ladder.climb_every_s * _US if footing.climbed_us else 0
-        due_us = max(now_us + late_us, earliest_us)
+    due_us = footing.due_us or _due_us(footing, ladder, now_us, chance)
     if now_us < due_us:
         return footing._replace(due_us=due_us, calm_us=0)
     return footing._replace(rank=footing.rank + 1, since_us=now_us, due_us=0, calm_us=0, climbed_us=now_us)
+
+
+def _due_us(footing: Footing, ladder: Ladder, now_us: int, chance: float) -> int:
+    """When a step begins whose reason comes up now."""
+    late_us = ladder.delay_s * _US + int(chance * ladder.jitter_s * _US)
+    earliest_us = footing.climbed_us + ladder.climb_every_s * _US if footing.climbed_us else 0
+    return max(now_us + late_us, earliest_us)
 
 
 def _downward(footing: Footing, ladder: Ladder, score_milli: int, now_us: int) -> Footing:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.policy.model import Ladder, Place, Step
@@ -161,6 +161,7 @@ def test_a_clock_that_leapt_ahead_and_is_back_freezes_nobody(
 
 
 @given(looks)
+@example([(700, 26, 0, 0.0), (800, 26, 600, 0.0), (700, 26, 1800, 0.0)])
 def test_looking_more_often_climbs_no_faster(seen: list[tuple[int, int, int, float]]) -> None:
     """A look that is repeated at the same moment changes nothing."""
     once = walk(USUAL, seen)
