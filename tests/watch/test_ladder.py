@@ -77,7 +77,8 @@ def test_climbs_are_slow_and_late(ladder: Ladder, seen: list[tuple[int, int, int
             assert reason_us is not None
             assert at_us - reason_us >= ladder.delay_s * US
             assert requests >= ladder.requests_min
-            climbed_us, reason_us = at_us, None
+            assert not after.due_us or score >= ladder.steps[after.rank].score_milli
+            climbed_us, reason_us = at_us, at_us if after.due_us else None
         elif after.due_us and not before.due_us:
             assert score >= ladder.steps[before.rank].score_milli
             reason_us = at_us
