@@ -12,7 +12,7 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from gateway.detectors.link_graph import DEGREE, Graph, Node, followed_by
-from gateway.detectors.link_groups import find_groups, graph_of
+from gateway.detectors.link_groups import SILENT_US, find_groups, graph_of
 from gateway.detectors.link_pairs import Scene
 from gateway.detectors.link_reasons import reasons_of
 from gateway.detectors.link_strand import DAY_US
@@ -20,8 +20,6 @@ from gateway.detectors.link_tenant import Edge, Tenant
 from gateway.detectors.link_tried import Tried
 from gateway.values import Reason
 
-SILENT_US = 7 * DAY_US
-"""A tenant that sent nothing for so long is in no cluster."""
 OVER_US = DAY_US
 """A cluster most of whose members have been silent for so long is over: those who follow it continue it."""
 

@@ -14,11 +14,16 @@ from gateway.detectors.link_cohorts import cohorts
 from gateway.detectors.link_evidence import EDGE_MIN
 from gateway.detectors.link_graph import DEGREE, Graph, Link, Node, groups_of
 from gateway.detectors.link_pairs import Scene
+from gateway.detectors.link_strand import DAY_US
 from gateway.detectors.link_tenant import Edge, Tenant
 from gateway.detectors.link_tried import Tried
 from gateway.detectors.link_verify import SIZE_MIN
 from gateway.detectors.link_whole import Whole
 
+SILENT_US = 7 * DAY_US
+"""A tenant that sent nothing for so long is in no cluster."""
+EDGE_US = 4 * DAY_US
+"""A link that was not found again for so long is none."""
 EDGES_A_NODE = 48
 """Edges that cost as much to go through as a node to be held against others."""
 NEARLY = 0.9
@@ -26,6 +31,19 @@ NEARLY = 0.9
 LEVELS = (EDGE_MIN, 5.0, 3.0)
 FEW_MIN = 8.5
 """Weight of the links of a small group that stands by them."""
+
+
+def standing_edges(tenants: Mapping[int, Tenant], at_us: int) -> list[Edge]:
+    """All links that hold now, oldest first."""
+    alive = {n for n, tenant in tenants.items() if at_us - tenant.everything.last_us < SILENT_US}
+    edges = [
+        edge
+        for tenant in tenants.values()
+        if tenant.edges and tenant.number in alive
+        for edge in tenant.edges
+        if edge.theirs[0] in alive and at_us - edge.at_us < EDGE_US
+    ]
+    return sorted(edges, key=lambda edge: (edge.at_us, edge.mine, edge.theirs))
 
 
 def graph_of(edges: Iterable[Edge]) -> Graph:

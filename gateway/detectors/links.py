@@ -19,17 +19,18 @@ from typing import Any
 import orjson
 
 from gateway.detectors import link_evidence as evidence
-from gateway.detectors.link_clusters import SILENT_US, Cluster, Registry
+from gateway.detectors.link_clusters import Cluster, Registry
 from gateway.detectors.link_crowd import Crowd
 from gateway.detectors.link_dump import tenant_in, tenant_out
 from gateway.detectors.link_evidence import View
+from gateway.detectors.link_groups import SILENT_US, standing_edges
 from gateway.detectors.link_index import Index
 from gateway.detectors.link_kept import HEAD, Changes, Touched, sent_of, tenants_of
 from gateway.detectors.link_pairs import SEEN_MIN, Scene, compare
 from gateway.detectors.link_seats import sit_down, speak, survey
 from gateway.detectors.link_strand import DAY_US, Strand
 from gateway.detectors.link_suspects import Judge, Suspects, unjudged
-from gateway.detectors.link_tenant import HABITS_MAX, Edge, Tenant, tally, template_of
+from gateway.detectors.link_tenant import HABITS_MAX, Tenant, tally, template_of
 from gateway.values import Sighting
 
 VERSION = 2
@@ -41,8 +42,6 @@ GROUP_US = 600_000_000
 NODES = 1_000
 """Nodes held against others in one call of `clusters`, about a quarter of a millisecond each; a group is not cut in two."""
 SURVEY_US = 600_000_000
-EDGE_US = 4 * DAY_US
-"""An edge that was not found again for so long is none."""
 PROMPT_BYTES_MIN = 24
 """Shorter slots ("yes", "thank you") are sent by everybody."""
 
@@ -165,7 +164,7 @@ class Links:
             self._compare(self._numbers[number], scene)
         if self._grouping is None and not 0 <= at_us - self._grouped_us < GROUP_US:
             self._grouped_us = at_us
-            self._grouping = self._registry.name(self._edges(at_us), dict(self._numbers), scene)
+            self._grouping = self._registry.name(standing_edges(self._numbers, at_us), dict(self._numbers), scene)
         self._group(NODES if comparisons is not None else None)
         return self._clusters
 
@@ -277,18 +276,6 @@ class Links:
                 if edge is not None:
                     edges.append(edge)
         tenant.edges = edges
-
-    def _edges(self, at_us: int) -> list[Edge]:
-        """All that hold now, oldest first."""
-        alive = {n for n, tenant in self._numbers.items() if at_us - tenant.everything.last_us < SILENT_US}
-        edges = [
-            edge
-            for tenant in self._numbers.values()
-            if tenant.edges and tenant.number in alive
-            for edge in tenant.edges
-            if edge.theirs[0] in alive and at_us - edge.at_us < EDGE_US
-        ]
-        return sorted(edges, key=lambda edge: (edge.at_us, edge.mine, edge.theirs))
 
     def _survey(self, at_us: int) -> None:
         if 0 <= at_us - self._surveyed_us < SURVEY_US:

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gateway.evaluation import hydra, linking, measures
+from gateway.evaluation import campaigns, hydra, linking, measures, publics
 
 
-def tell(days: Sequence[linking.Day], splits: Sequence[hydra.Split], above: int) -> dict[str, Any]:
-    attackers = dict.fromkeys(day.attacker for day in days)
+def tell(
+    days: Sequence[linking.Day], templates: Sequence[publics.Public], splits: Sequence[hydra.Split], above: int
+) -> dict[str, Any]:
+    told = dict.fromkeys((day.way, day.crowd) for day in days)
     return {
-        "requests_a_day": linking.ACCOUNT_REQUESTS,
+        "requests_a_day": campaigns.ACCOUNT_REQUESTS,
         "account_budget": hydra.ACCOUNT_BUDGET,
         "crowd": days[0].crowd if days else 0,
         "threshold": above,
-        "linked": [_linked([day for day in days if day.attacker == attacker]) for attacker in attackers],
+        "linked": [_linked([day for day in days if (day.way, day.crowd) == each]) for each in told],
+        "templates": _templates(templates),
         "pairs": _pairs(days),
         "mimicked": _mimicked(days),
         "splits": _splits(splits),
@@ -23,14 +26,15 @@ def tell(days: Sequence[linking.Day], splits: Sequence[hydra.Split], above: int)
 
 
 def _linked(days: Sequence[linking.Day]) -> dict[str, Any]:
-    """One attacker's days. A run is linked when one cluster has 80% of its accounts by the end of the day."""
+    """The days of one way in one crowd. A run is linked when one cluster has 80% of its accounts by the end of the day."""
     linked = [day for day in days if day.linked_after_s >= 0]
     interval = measures.share_interval(len(linked), len(days))
     by_source: dict[str, list[linking.Day]] = {}
     for day in days:
         by_source.setdefault(day.source, []).append(day)
     return {
-        "attacker": days[0].attacker,
+        "attacker": days[0].way,
+        "crowd": days[0].crowd,
         "accounts": days[0].accounts,
         "runs": len(days),
         "linked": interval.value,
@@ -55,9 +59,23 @@ def _linked(days: Sequence[linking.Day]) -> dict[str, Any]:
     }
 
 
+def _templates(days: Sequence[publics.Public]) -> list[dict[str, Any]]:
+    """By what honest tenants fill one public template with."""
+    found = []
+    for kind in dict.fromkeys(day.kind for day in days):
+        mine = [day for day in days if day.kind == kind]
+        interval = measures.share_interval(sum(day.joined for day in mine), sum(day.tenants for day in mine))
+        found.append({
+            "kind": kind, "days": len(mine), "tenants": sum(day.tenants for day in mine),
+            "joined": interval.value, "low": interval.low, "high": interval.high,
+        })  # fmt: skip
+    return found
+
+
 def _pairs(days: Sequence[linking.Day]) -> dict[str, dict[str, Any]]:
-    """Pairs of honest tenants that stood in one cluster: the crowd is the same every day, so its pairs are counted once, as the
-    mean over days."""
+    """Pairs of honest tenants that stood in one cluster: a crowd is the same every day, so the pairs of the
+    first are counted once, as the mean over its days."""
+    days = [day for day in days if day.crowd == days[0].crowd]
     found = {}
     for common in ("template", "workload", "nothing"):
         shares = [measures.share_of(*day.pairs[common]) for day in days]

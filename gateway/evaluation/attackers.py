@@ -95,10 +95,10 @@ ATTACKERS: tuple[Attacker, ...] = (
 
 def _prefixed(said: Iterator[Text], rng: Random) -> Iterator[Text]:
     for text in said:
-        yield text._replace(messages=_with_last(text.messages, lambda task: f"{rng.choice(PREFIXES)}\n\n{task}"))
+        yield text._replace(messages=with_last(text.messages, lambda task: f"{rng.choice(PREFIXES)}\n\n{task}"))
 
 
-def _with_last(messages: list[dict[str, Any]], change: Callable[[str], str]) -> list[dict[str, Any]]:
+def with_last(messages: list[dict[str, Any]], change: Callable[[str], str]) -> list[dict[str, Any]]:
     """Copies of the messages, with the text of the user's last one changed. Content in parts is left as it is."""
     for place in range(len(messages) - 1, -1, -1):
         if messages[place]["role"] == "user":

@@ -22,13 +22,14 @@ from gateway.evaluation import (
     measures,
     own_history,
     plan,
+    publics,
     refit,
     targets,
 )
 from gateway.evaluation import data as told
 from gateway.evaluation.attackers import ATTACKERS, PLAIN
+from gateway.evaluation.crowd import Makes
 from gateway.evaluation.families import EVALUATION
-from gateway.evaluation.linking import Makes
 from gateway.evaluation.naive import NAMES
 from gateway.evaluation.traces import load as load_traces
 from gateway.evaluation.watching import Seen
@@ -70,6 +71,7 @@ def evaluate(asked: Asked, progress: Progress) -> dict[str, Any]:
         tabled = detection.table(seen, texts)
         above = detection.threshold(tabled, detection.TARGET_WITHIN)
         days = cast("list[linking.Day]", _stage(workers, "campaigns in a crowd", plan.days(asked.plan, texts), progress))
+        templates = cast("list[publics.Public]", _stage(workers, "public templates", plan.templates(asked.plan), progress))
         splits = cast("list[hydra.Split]", _stage(workers, "accounts", plan.splits(asked.plan, texts, above), progress))
         jobs = plan.tolls(asked.plan, texts, asked.ladder, EVALUATION)
         tolls = cast("list[collateral.Toll]", _stage(workers, "honest days", jobs, progress))
@@ -87,7 +89,7 @@ def evaluate(asked: Asked, progress: Progress) -> dict[str, Any]:
     tick()
     tree["attackers"] = _attackers(tabled, asked)
     tick()
-    tree["accounts"] = accounts.tell(days, splits, above)
+    tree["accounts"] = accounts.tell(days, templates, splits, above)
     tick()
     tree["honest"] = _honest(tabled, tolls, asked.ladder)
     tree["history"] = own_history.tell(turned)

@@ -20,8 +20,10 @@ from heapq import merge
 from random import Random
 from typing import NamedTuple
 
+from gateway.evaluation.campaigns import campaign
 from gateway.evaluation.corpus import Corpus, Source
-from gateway.evaluation.linking import DAY_US, LOOK_EVERY_S, Crowd, Makes, Note, campaign
+from gateway.evaluation.crowd import DAY_US, Crowd, Makes, Note
+from gateway.evaluation.linking import LOOK_EVERY_S
 from gateway.evaluation.tenants import Request, Spec
 from gateway.evaluation.traces import Traces
 from gateway.evaluation.watching import LOOKS, Watcher

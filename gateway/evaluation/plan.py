@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from gateway.evaluation.attackers import ATTACKERS, PLAIN
+from gateway.evaluation.campaigns import WAYS
 from gateway.evaluation.corpus import Corpus, Source
 from gateway.evaluation.own_history import TURNS
+from gateway.evaluation.publics import KINDS
 from gateway.evaluation.tenants import Spec, specs
 from gateway.evaluation.watching import LOOKS
-from gateway.evaluation.workshop import Day, Job, Past, Split, Stream, Toll
+from gateway.evaluation.workshop import Day, Job, Past, Split, Stream, Template, Toll
 from gateway.policy.model import Ladder
 
 LOOKS_ADAPTIVE = tuple(look for look in LOOKS if look <= 200)
@@ -27,10 +29,12 @@ class Plan(NamedTuple):
     tolls: int
     """Honest tenants of a source whose day is walked on the ladder."""
     days: int
-    """Days of a campaign in the crowd, for each attacker, in all."""
+    """Days of a campaign, for each way of splitting it and each crowd, in all."""
     accounts: int
-    crowd_each: int
-    """Honest tenants of each source in that crowd. What is rare is told from a crowd: one of some dozens says little."""
+    crowds: tuple[int, ...]
+    """Honest tenants of each source in the crowds that it hides among; the first is the one for all else."""
+    publics: int
+    """Days of tenants on one public template, for each kind of data."""
     splits: tuple[int, ...]
     """Numbers of accounts that a campaign is split over."""
     split_sources: int
@@ -40,11 +44,10 @@ class Plan(NamedTuple):
     looks_adaptive: tuple[int, ...] = LOOKS_ADAPTIVE
 
 
-FULL = Plan(900, 300, 120, 20, 20, 20, 100, 6, (1, 3, 10, 30, 100, 300, 1000), 2, 26_000, 500)
-QUICK = Plan(340, 100, 40, 8, 4, 8, 100, 6, (1, 10, 100, 1000), 1, 26_000, 200)
-SMALLEST = Plan(20, 16, 4, 2, 1, 2, 10, 2, (1, 10), 1, 520, 50, (26, 50), (26, 50))
+FULL = Plan(900, 300, 120, 20, 20, 12, 100, (6, 2), 8, (1, 3, 10, 30, 100, 300, 1000), 2, 26_000, 500)
+QUICK = Plan(340, 100, 40, 8, 4, 4, 100, (6, 2), 4, (1, 10, 100, 1000), 1, 26_000, 200)
+SMALLEST = Plan(20, 16, 4, 2, 1, 2, 10, (2,), 1, (1, 10), 1, 520, 50, (26, 50), (26, 50))
 """For the tests: figures that mean nothing, from every part of the machinery."""
-DAY_ATTACKERS = ("plain", "dilution50")
 
 
 def _each(total: int, sources: tuple[Source, ...], plan: Plan) -> int:
@@ -70,10 +73,16 @@ def days(plan: Plan, corpus: Corpus) -> list[Job]:
     """Every day of a campaign whose accounts are to be linked: the sources in turn."""
     attacks = corpus.of("attack")
     return [
-        Day(attacks[number % len(attacks)].name, attacker, number, plan.accounts, plan.crowd_each)
-        for attacker in DAY_ATTACKERS
+        Day(attacks[number % len(attacks)].name, way.name, number, plan.accounts, each)
+        for each in plan.crowds
+        for way in WAYS
         for number in range(max(plan.days, len(attacks)))
     ]
+
+
+def templates(plan: Plan) -> list[Job]:
+    """Every day of honest tenants on one public template."""
+    return [Template(kind, number, plan.crowds[0]) for kind in KINDS for number in range(plan.publics)]
 
 
 def pasts(corpus: Corpus) -> list[Job]:
@@ -89,7 +98,7 @@ def pasts(corpus: Corpus) -> list[Job]:
 def splits(plan: Plan, corpus: Corpus, above: int) -> list[Job]:
     """Every campaign that is split; the largest first, so that no process waits for it at the end."""
     return [
-        Split(source.name, accounts, above, plan.volume, plan.crowd_each)
+        Split(source.name, accounts, above, plan.volume, plan.crowds[0])
         for accounts in sorted(plan.splits, reverse=True)
         for source in corpus.of("attack")[: plan.split_sources]
     ]

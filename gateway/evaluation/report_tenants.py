@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+from gateway.evaluation.campaigns import WAYS
 from gateway.evaluation.document import Block, Figure, Heading, Table, Text, interval, number, percent, small_percent
+from gateway.evaluation.publics import KINDS
 
 
 def accounts(tree: dict[str, Any]) -> list[Block]:
     accounts = tree["accounts"]
     linked = [
         [
-            row["attacker"], number(row["runs"]), percent(row["linked"]), interval(row), percent(row["joined"]),
+            row["attacker"], number(row["crowd"]), number(row["runs"]), percent(row["linked"]), interval(row), percent(row["joined"]),
             number(row["after_hours"]), f"{row['strangers']:.1f}", number(row["score"]), number(row["innocent_score_max"]),
         ]
         for row in accounts["linked"]
     ]  # fmt: skip
     by_source = [
-        [row["attacker"], source, percent(each["linked"], 0), percent(each["joined"]), f"{each['strangers']:.1f}", number(each["score"])]
+        [row["attacker"], number(row["crowd"]), source, percent(each["linked"], 0), percent(each["joined"]), f"{each['strangers']:.1f}", number(each["score"])]
         for row in accounts["linked"]
         for source, each in row["by_source"].items()
     ]  # fmt: skip
@@ -29,6 +31,10 @@ def accounts(tree: dict[str, Any]) -> list[Block]:
             ("nothing", "nothing"),
         )
     ]
+    templates = [
+        [KINDS[row["kind"]], number(row["days"]), number(row["tenants"]), small_percent(row["joined"]), interval(row)]
+        for row in accounts["templates"]
+    ]
     mimicked = accounts["mimicked"]
     splits = [
         [number(split["accounts"]), *(percent(split["got"][way]) for way in split["got"]), percent(split["linked"])]
@@ -38,15 +44,21 @@ def accounts(tree: dict[str, Any]) -> list[Block]:
         Heading(2, "Many accounts"),
         Text(
             f"{accounts['linked'][0]['accounts']} accounts of one campaign at {accounts['requests_a_day']} requests a day, spread "
-            f"over the day, in a crowd of {number(accounts['crowd'])} honest tenants of every source. Linked: at some half hour of the "
+            "over the day, in crowds of honest tenants of every source: "
+            f"{'; '.join(f'{way.name}: {way.label}' for way in WAYS)}. Linked: at some half hour of the "
             "day one cluster holds 80% of them; joined is what the largest holds when the day ends. The scores are those of merged windows: of the campaign's cluster "
             f"(the threshold is {accounts['threshold']}), and the highest of any cluster of honest tenants alone."
         ),
         Table(
-            ["attacker", "days", "linked", "95%", "accounts joined", "after hours", "honest tenants in it", "its score", "honest cluster's"],
+            ["campaign", "crowd", "days", "linked", "95%", "accounts joined", "after hours", "honest tenants in it", "its score", "honest cluster's"],
             linked,
         ),
-        Table(["attacker", "source", "linked", "accounts joined", "honest tenants in it", "its score"], by_source, 2),
+        Table(["campaign", "crowd", "source", "linked", "accounts joined", "honest tenants in it", "its score"], by_source, 3),
+        Text(
+            "Honest tenants on one public template, each at a rate of its own, and how many of them stood in any cluster at the "
+            "end of a day, by what they fill in:"
+        ),
+        Table(["data", "days", "tenants", "joined", "95%"], templates),
         Text("Pairs of honest tenants in one cluster at the end of a day, by what they have in common:"),
         Table(["in common", "pairs a day", "joined"], pairs),
         Text(

@@ -10,7 +10,7 @@ from typing import cast, get_args
 
 from gateway.detectors import PHRASES, History, Lens, Past, Window, is_order, judge, look
 from gateway.detectors.links import Links
-from gateway.evaluation.linking import Linked, Linker
+from gateway.evaluation.crowd import Linked, Linker
 from gateway.evaluation.own_history import Historian
 from gateway.evaluation.tenants import Spec
 from gateway.evaluation.watching import LOOKS, Judgement, Watcher

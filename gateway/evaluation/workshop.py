@@ -19,10 +19,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from gateway.evaluation import collateral, corpus, hydra, linking, own_history, traces, watching
+from gateway.evaluation import collateral, corpus, hydra, linking, own_history, publics, traces, watching
 from gateway.evaluation.attackers import ATTACKERS, Attacker
+from gateway.evaluation.campaigns import WAYS, Way
+from gateway.evaluation.crowd import Crowd, Makes, crowd
 from gateway.evaluation.families import EVALUATION
-from gateway.evaluation.linking import Makes
 from gateway.evaluation.tenants import Spec, requests, rng_of, texts
 from gateway.policy.model import Ladder
 
@@ -43,9 +44,17 @@ class Day(NamedTuple):
     """One day of a campaign in the crowd: is it linked? Result: `linking.Day`."""
 
     source: str
-    attacker: str
+    way: str
     number: int
     accounts: int
+    crowd_each: int
+
+
+class Template(NamedTuple):
+    """Honest tenants on one public template: who is joined? Result: `publics.Public`."""
+
+    kind: str
+    number: int
     crowd_each: int
 
 
@@ -76,8 +85,8 @@ class Past(NamedTuple):
     turn: own_history.Turn
 
 
-Job = Stream | Day | Split | Toll | Past
-Result = watching.Seen | linking.Day | hydra.Split | collateral.Toll | own_history.Turned
+Job = Stream | Day | Template | Split | Toll | Past
+Result = watching.Seen | linking.Day | publics.Public | hydra.Split | collateral.Toll | own_history.Turned
 
 
 class Workshop:
@@ -88,7 +97,7 @@ class Workshop:
         self.traces = times
         self.maker = maker
         self.seed = seed
-        self._crowds: dict[int, linking.Crowd] = {}
+        self._crowds: dict[int, Crowd] = {}
 
     def do(self, job: Job) -> Result:
         match job:
@@ -96,6 +105,16 @@ class Workshop:
                 return self._stream(job)
             case Day():
                 return self._day(job)
+            case Template():
+                return publics.run(
+                    job.kind,
+                    self.corpus,
+                    self.traces,
+                    self.maker,
+                    self._crowd(job.crowd_each),
+                    number=job.number,
+                    seed=str(self.seed),
+                )
             case Split():
                 return self._split(job)
             case Past():
@@ -142,7 +161,7 @@ class Workshop:
     def _day(self, job: Day) -> linking.Day:
         return linking.run(
             self.corpus.named(job.source),
-            attacker_named(job.attacker),
+            way_named(job.way),
             self.corpus,
             self.traces,
             self.maker,
@@ -164,11 +183,16 @@ class Workshop:
             volume=job.volume,
         )
 
-    def _crowd(self, each: int) -> linking.Crowd:
+    def _crowd(self, each: int) -> Crowd:
         """The same for every job: made once a process."""
         if each not in self._crowds:
-            self._crowds[each] = linking.crowd(self.corpus, self.traces, self.maker, each=each, seed=str(self.seed))
+            self._crowds[each] = crowd(self.corpus, self.traces, self.maker, each=each, seed=str(self.seed))
         return self._crowds[each]
+
+
+def way_named(name: str) -> Way:
+    (found,) = (way for way in WAYS if way.name == name)
+    return found
 
 
 def attacker_named(name: str) -> Attacker:

@@ -35,14 +35,15 @@ class Group(NamedTuple):
 
 
 class Linker:
-    """Joins all accounts of the campaign, or nobody."""
+    """Joins all accounts of the campaign (or of whom else the names say), or nobody."""
 
-    def __init__(self, *, joins):
+    def __init__(self, *, joins, prefix="account/"):
         self.joins = joins
+        self.prefix = prefix
         self.accounts = {}
 
     def note(self, tenant, sighting, at_us, output_tokens):
-        if tenant.startswith("account/"):
+        if tenant.startswith(self.prefix):
             self.accounts[tenant] = None
 
     def clusters(self, at_us):

@@ -12,6 +12,7 @@ import pytest
 
 from gateway.cli.main import main
 from gateway.evaluation import plan, writing
+from gateway.evaluation.campaigns import WAYS
 from gateway.evaluation.evaluate import Asked, evaluate
 from gateway.evaluation.standard import STANDARD
 from gateway.policy.load import load_dir
@@ -62,7 +63,7 @@ def test_a_blind_watch_is_worth_nothing(blind):
     assert 0.25 < blind["detection"]["scores"]["watch"]["family"]["auc"] < 0.75
     caught = blind["targets"][0]
     assert (caught["reached"], caught["value"] < 0.5) == (False, True)
-    assert [row["linked"] for row in blind["accounts"]["linked"]] == [0.0, 0.0]
+    assert [row["linked"] for row in blind["accounts"]["linked"]] == [0.0] * len(WAYS)
 
 
 def test_a_campaign_gets_what_its_accounts_may(perfect, blind):
