@@ -17,20 +17,19 @@ import structlog
 
 from gateway.detectors import is_order
 from gateway.policy.model import Policy
-from gateway.policy.verdicts import rank_of
 from gateway.store.watch import Batch, Placement, Stated
-from gateway.values import Rung
 from gateway.watch import changes
 from gateway.watch import seen as written
 from gateway.watch.archive import Archive
 from gateway.watch.book import CASES_MAX, Book, worst
-from gateway.watch.cases import CLUSTER, Case, dossier_of, footing_from, is_due, steps_said
-from gateway.watch.groups import SILENT_US, TELL_EVERY_US, Groups, Linker
+from gateway.watch.cases import CLUSTER, Case, is_due
+from gateway.watch.groups import SILENT_US, Groups, Linker
 from gateway.watch.ladder import GROUND, moved, pardon, step
 from gateway.watch.runs import Gap, Runs
 from gateway.watch.seen import Seen
 from gateway.watch.sinks import Sink
-from gateway.watch.watcher import read_rung, write_rung
+from gateway.watch.statements import Statements
+from gateway.watch.tellings import Telling, recalled
 
 log = structlog.get_logger()
 
@@ -38,8 +37,6 @@ JUDGED_MAX = 200
 """In one tick: a millisecond or two each. The others come next."""
 REQUESTS_MIN = 5
 """With fewer nothing is judged."""
-LIFE_US = 3_600_000_000
-"""How long a rung holds without being said again."""
 MISSING_MAX = 20
 """Gaps that an operator is told of, the last ones."""
 MISSING_US = 60_000_000
@@ -57,18 +54,13 @@ class Analyst:
         self._sink = sink
         self._due: dict[str, None] = {}
         """Subjects to be judged, the one that waits longest first."""
-        self._told: set[str] = set()
-        """Subjects whose dossier is to be written when its time comes."""
+        self._telling = Telling(self._book, self._groups)
         self._pardoned: dict[str, bytes] = {}
         """Pardons of clusters that are not answered yet."""
         self._runs = Runs()
         self.unread = 0
         """Sightings that could not be used."""
-        self._facts: dict[str, dict[str, str]] = {}
-        """What the operator knows of tenants."""
-        self._stated: dict[str, Stated] = {}
-        self._facts_told = int(archive.mark("facts") or 0)
-        """Facts up to this version are on record."""
+        self._statements = Statements(self._book, links, told=int(archive.mark("facts") or 0))
         self._relinked = Runs()
         self.missing: list[tuple[int, str, int]] = []
         """Gaps, the last one last: when, why, how many requests (0: nobody knows)."""
@@ -98,16 +90,7 @@ class Analyst:
                 log.warning("dossier_unread", subject=name, side="store", error=type(error).__name__)
 
     def _recall(self, name: str, said: Mapping[str, Any], rung_bytes: bytes) -> None:
-        case = Case(name, str(said.get("organisation", "")))
-        case.footing, case.ladder = footing_from(said.get("footing")), str(said.get("ladder", ""))
-        case.steps = steps_said(case.footing, said.get("stood"), said.get("step"))
-        case.cluster, case.profile, case.score = str(said.get("cluster", "")), str(said.get("profile", "")), int(said["score"])
-        case.requests, case.last_us = int(said.get("requests", 0)), int(said.get("last_us", 0))
-        case.pardon = dict(said.get("pardon") or {})
-        case.change = changes.read(said.get("change"))
-        case.change_told_us = 0 if case.change is None else case.change.since_us
-        rung = read_rung(rung_bytes)
-        case.rung = rung if rung is not None and (rung.step or rung.cluster_step) else None
+        case = recalled(name, said, rung_bytes)
         self._book.cases[name] = case
         if not case.footing.is_blank or case.cluster or case.rung is not None:
             self._book.live.add(name)
@@ -148,13 +131,12 @@ class Analyst:
         """The store came back without what was in it: everything is told again, and the gap is on record."""
         self._sink.anew(last)
         self._missing(Gap("", 0, 0, "anew", now_us))
-        self._facts_told = 0
-        self._stated = {}
+        self._statements.begin_anew()
         self._groups.tell_again()
         for case in self._book.cases.values():
             case.told, case.rung = (), None
             if case.score or case.pardon or not case.footing.is_blank:
-                self._told.add(case.subject)
+                self._telling.waits.add(case.subject)
 
     def _take(self, one: Seen) -> None:
         who = self._book.who(one.subject, one.at_us)
@@ -180,7 +162,7 @@ class Analyst:
             if len(self._book.cases) > CASES_MAX:
                 forgotten = self._book.forget_oldest()
                 self._due.pop(forgotten, None)
-                self._told.discard(forgotten)
+                self._telling.waits.discard(forgotten)
         case.last_us = max(case.last_us, one.at_us)
         case.requests = window.requests
         case.new += 1
@@ -235,32 +217,11 @@ class Analyst:
     def _unlink(self, subject: str, now_us: int) -> None:
         """What linked it is forgotten, but for the operator's own facts: it is not linked again by what was before."""
         self._links.forget(subject)
-        if subject in self._facts:
-            self._links.facts(subject, self._facts[subject], now_us)
+        self._statements.say_again(subject, now_us)
 
     def facts(self, facts: Mapping[str, Stated], version: int, now_us: int) -> int:
         """What the operator knows of tenants. How many of them could not be used."""
-        wrong = 0
-        if version < self._facts_told:  # the store has begun anew
-            self._facts_told = 0
-        for tenant, stated in facts.items():
-            if self._stated.get(tenant) == stated:
-                continue
-            self._stated[tenant] = stated
-            try:
-                said = dict(orjson.loads(stated.data))
-                by, _ = str(said.pop("by", "")), said.pop("at_us", 0)
-                self._links.facts(tenant, said, now_us)
-            except (ValueError, TypeError, AttributeError):
-                wrong += 1
-                continue
-            self._facts[tenant] = said
-            if stated.version > self._facts_told:
-                who = self._book.who(tenant, now_us)
-                case = self._book.cases.get(tenant) or Case(tenant, "" if who is None else who.organisation)
-                self._book.decided("facts", case, now_us, by=by, reason=", ".join(said) or "none")
-        self._facts_told = max([self._facts_told, *(stated.version for stated in facts.values())])
-        return wrong
+        return self._statements.take(facts, version, now_us)
 
     # What is decided.
 
@@ -274,8 +235,8 @@ class Analyst:
         self._pardoned = {}
         for name in list(self._book.live):
             placements += self._move(self._book.cases[name], now_us)
-        for name in list(self._told - self._book.live):
-            placements += self._tell(self._book.cases[name], now_us)
+        for name in list(self._telling.waits - self._book.live):
+            placements += self._telling.tell(self._book.cases[name], now_us)
         self._sink.tick()
         return placements
 
@@ -288,7 +249,7 @@ class Analyst:
         self._sink.checkpoint()
         at, runs = position.encode(), orjson.dumps(self._runs.dump())
         links = {"links": self._links.dump(), "links_position": at, "links_runs": runs} if with_links else {}
-        self._archive.checkpoint(position=at, runs=runs, facts=b"%d" % self._facts_told, **links)
+        self._archive.checkpoint(position=at, runs=runs, facts=b"%d" % self._statements.told, **links)
 
     def _judge(self, case: Case, now_us: int) -> None:
         who = self._book.who(case.subject, now_us)
@@ -299,7 +260,7 @@ class Analyst:
         changes.look_back(self._book, case, ladder, now_us)
         if ladder is not None and case.score >= ladder.steps[0].score_milli:
             self._book.live.add(case.subject)
-        self._told.add(case.subject)
+        self._telling.waits.add(case.subject)
 
     def _move(self, case: Case, now_us: int) -> list[Placement]:
         """Up or down its ladder, where its time has come; and what is to be told of it."""
@@ -327,53 +288,8 @@ class Analyst:
         if after != name_before:
             self._book.decided("step", case, now_us, ladder=ladder, before=name_before, after=after)
             case.told = ()
-        placements = self._tell(case, now_us)
+        placements = self._telling.tell(case, now_us)
         is_loud = ladder is not None and case.score >= ladder.steps[0].score_milli
         if case.footing.is_blank and not is_loud and case.rung is None and not case.cluster:
             self._book.live.discard(case.subject)
         return placements
-
-    def _tell(self, case: Case, now_us: int) -> list[Placement]:
-        """What gateways and the operator are to be told of a subject, where that is new."""
-        ladder = self._book.ladder_of(case, now_us)
-        own, cluster_step = self._book.step_of(case), self._groups.step_of(case, ladder, now_us)
-        rung = None
-        if ladder is not None and (own or cluster_step):
-            since_us = case.footing.since_us
-            cluster = case.cluster if cluster_step else ""
-            rung = Rung(case.subject, ladder.name, own, since_us, now_us + LIFE_US, cluster, cluster_step)
-        if ladder is not None and not case.ladder and not case.footing.rank:  # it never stood anywhere, but this is its ladder
-            case.ladder, case.steps = ladder.name, ladder.steps
-        changed = (0, 0) if case.change is None else (case.change.since_us, case.change.finding.requests)
-        told = (case.score // 10, own, cluster_step, case.cluster, case.footing.due_us, case.footing.calm_us, *changed)
-        is_new_step = told[1:4] != case.told[1:4]
-        if not is_new_step and told == case.told:
-            self._told.discard(case.subject)
-        rung_bytes = self._rung_to_tell(case, rung, now_us)
-        must_tell = is_new_step or bool(case.answers) or bool(rung_bytes)
-        if not must_tell and (told == case.told or 0 <= now_us - case.told_us < TELL_EVERY_US):
-            return []
-        steps = () if ladder is None else ladder.steps[: max(rank_of(ladder, own), rank_of(ladder, cluster_step))]
-        dossier = dossier_of(
-            case, own, cluster_step,
-            is_shadow=ladder is not None and not ladder.enforce,
-            review=any(each.review for each in steps) or changes.wants_review(case, ladder),
-            change=changes.written(case), at_us=now_us,
-        )  # fmt: skip
-        placement = Placement(case.subject, rung_bytes, dossier, case.answers)
-        case.told, case.told_us, case.answers = told, now_us, b""
-        self._told.discard(case.subject)
-        return [placement]
-
-    def _rung_to_tell(self, case: Case, rung: Rung | None, now_us: int) -> bytes:
-        before = case.rung
-        if rung is None:
-            if before is None:
-                return b""
-            case.rung = None
-            return write_rung(Rung(case.subject, before.ladder, "", now_us, now_us + LIFE_US))
-        is_same = before is not None and before._replace(until_us=0) == rung._replace(until_us=0)
-        if is_same and before is not None and LIFE_US // 2 < before.until_us - now_us <= LIFE_US:
-            return b""
-        case.rung = rung
-        return write_rung(rung)

@@ -21,7 +21,7 @@ from gateway.values import Rung
 from gateway.watch.cases import CLUSTER
 from gateway.watch.changes import instant
 from gateway.watch.facts import known_in, rows_of
-from gateway.watch.service import order_of, said_in
+from gateway.watch.places import order_of, said_in
 from gateway.watch.telling import steps_of
 from gateway.watch.watcher import write_rung
 

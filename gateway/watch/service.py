@@ -28,8 +28,7 @@ from gateway.policy.model import Policy
 from gateway.store.watch import Placement, WatchStore
 from gateway.watch.analyst import Analyst
 from gateway.watch.archive import Archive
-from gateway.watch.cases import CLUSTER, footing_from
-from gateway.watch.watcher import read_rung
+from gateway.watch.places import order_of, said_in, stale
 
 log = structlog.get_logger()
 
@@ -45,7 +44,6 @@ LINKS_EVERY_S = 600.0
 """What links tenants is kept this often: after a crash, so much of the stream is read again."""
 TIDY_EVERY_S = 3_600.0
 ARCHIVE_PAUSE_S = 5.0
-DOSSIER_KEPT_US = 30 * 86_400_000_000
 
 Make = Callable[[Policy, Archive], Analyst]
 
@@ -262,8 +260,7 @@ class Service:
         if known < 0:
             self._stand_down("the lease was lost")
         elif known == 0 and self._is_known:
-            last = await self._store.last()
-            self._begin_anew("0", last, now_us)
+            self._begin_anew("0", await self._store.last(), now_us)
         else:
             self._is_known = True
             self._at = self._position
@@ -283,22 +280,7 @@ class Service:
             self._kept = self._position
 
     async def _tidy(self) -> None:
-        """Forget what is of no use any more: rungs that say nothing, and dossiers of who has long been silent."""
-        now_us = self._now_us()
-        stale = []
-        for name, data in (await self._store.rungs()).items():
-            rung = read_rung(data)
-            if rung is None or (now_us >= rung.until_us and not (rung.step or rung.cluster_step)):
-                stale.append(Placement(name, b"-"))
-        for name, data in (await self._store.dossiers()).items():
-            try:
-                said = dict(orjson.loads(data))
-                is_old = now_us - int(said.get("at_us", 0)) > DOSSIER_KEPT_US
-            except (TypeError, ValueError):
-                said, is_old = {}, True
-            if is_old and not name.startswith(CLUSTER) and footing_from(said.get("footing")).is_blank:
-                stale.append(Placement(name, b"", b"-"))
-        await self._store.place(self._id, stale)
+        await self._store.place(self._id, stale(await self._store.rungs(), await self._store.dossiers(), self._now_us()))
 
     async def close(self) -> None:
         """Keep everything, and let another begin at once."""
@@ -311,22 +293,6 @@ class Service:
         except StoreFault as fault:
             log.warning("analyst_waits", side="store", reason=str(fault))
         self._stand_down("stopped")
-
-
-def order_of(entry: str) -> tuple[int, int]:
-    """Ids of the stream's entries are pairs of numbers."""
-    first, _, second = entry.partition("-")
-    return int(first or 0), int(second or 0)
-
-
-def said_in(state: bytes) -> tuple[str, list[tuple[int, str, int]]]:
-    """Up to where everything was on record, and the gaps that an analyst told of: "0" and none where that cannot be read."""
-    try:
-        said = orjson.loads(state)
-        order_of(said["recorded"])
-        return said["recorded"], [(int(at_us), str(why), int(count)) for at_us, why, count in said["missing"]]
-    except (ValueError, TypeError, LookupError, AttributeError):
-        return "0", []
 
 
 def chance() -> float:
