@@ -15,11 +15,12 @@ from collections.abc import Set as AbstractSet
 from statistics import median_low
 
 from gateway.detectors.link_graph import Node
-from gateway.detectors.link_pairs import FIRST_SHARE, SHARE_MIN, SHARED_MIN, node_of
+from gateway.detectors.link_pairs import FIRST_SHARE, SHARE_MIN, node_of
 from gateway.detectors.link_strand import DAY_US, Strand
 from gateway.detectors.link_tenant import Tenant
 from gateway.detectors.link_verify import SIZE_MIN, strand_of
 
+COPIED_MIN = 2
 FILLED_MIN = 2
 """Requests that must have filled in the template."""
 _NEVER = 2**63
@@ -54,7 +55,7 @@ def began_together(
         strand = strand_of(node, tenants)
         is_here = strand.seen >= FILLED_MIN and now_us - strand.last_us < DAY_US
         is_of_one_time = strand.first_us <= settled_us and not 0 < strand.settled_us < first_us
-        if is_here and is_of_one_time and not _was_first(tenants[node[0]], members):
+        if is_here and is_of_one_time and not was_first(tenants[node[0]], members):
             found.append(node)
     return frozenset(found)
 
@@ -93,12 +94,13 @@ def _of_one_time(cohort: Sequence[Node], strands: Mapping[Node, Strand], tenants
     middle_us = strands[cohort[len(cohort) // 2]].first_us if cohort else 0
     members = {number for number, _ in cohort}
     return [
-        node for node in cohort if not 0 < strands[node].settled_us < middle_us and not _was_first(tenants[node[0]], members)
+        node for node in cohort if not 0 < strands[node].settled_us < middle_us and not was_first(tenants[node[0]], members)
     ]
 
 
-def _was_first(tenant: Tenant, members: AbstractSet[int]) -> bool:
-    """Whether nearly all prompts that it has in common with these were its own before they were theirs."""
+def was_first(tenant: Tenant, members: AbstractSet[int]) -> bool:
+    """Whether nearly all prompts that it has in common with these were its own before they were theirs: then they may have been
+    copied from it. Of each prompt only the first and the latest sender are known, so few are needed to tell."""
     counts = [count for (kind, other), count in tenant.peers.items() if kind == "prompts" and other in members]
     shared, theirs = sum(shared for shared, _ in counts), sum(theirs for _, theirs in counts)
-    return shared >= SHARED_MIN and shared - theirs >= FIRST_SHARE * shared
+    return shared >= COPIED_MIN and shared - theirs >= FIRST_SHARE * shared

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from statistics import median
 
-from gateway.detectors.link_cohorts import began_together
+from gateway.detectors.link_cohorts import began_together, was_first
 from gateway.detectors.link_evidence import HARD_MIN, KINDS, TEMPLATE, WORDS_FULL
 from gateway.detectors.link_graph import Node
 from gateway.detectors.link_pairs import Scene, node_of
@@ -51,7 +51,9 @@ class Whole:
     def standing(self, group: frozenset[Node]) -> frozenset[Node]:
         """Those of a group who convince against the rest of it; nobody where they are too few, or nothing beside their words
         speaks for them."""
-        left, suspicion = group, -1.0
+        members = {number for number, _ in group}
+        left = frozenset(node for node in group if not was_first(self._tenants[node[0]], members))
+        suspicion = -1.0
         for _ in range(ROUNDS):
             if len(left) < SIZE_MIN:
                 return frozenset()
