@@ -310,6 +310,8 @@ class Finding(NamedTuple):
     """How many of the window's requests it rests on."""
     explained: bool = False
     """A declared purpose explains it: recorded, and no ground for a step."""
+    exact: float = 0.0
+    """The score before it is rounded: tells apart what stands at the end of the scale, where whole per mille are all 999."""
 
 
 class PhraseGroup(NamedTuple):

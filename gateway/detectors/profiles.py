@@ -47,7 +47,7 @@ def judge(window: Window, purposes: frozenset[Purpose], profiles: Sequence[Profi
     """
     explained = frozenset().union(*(EXPLAINS[purpose] for purpose in purposes))
     findings = [_finding(profile, window, explained=profile.name in explained) for profile in profiles]
-    return tuple(sorted(findings, key=lambda finding: (-finding.score, finding.profile)))
+    return tuple(sorted(findings, key=lambda finding: (-finding.exact, finding.profile)))
 
 
 def candidates(window: Window) -> list[Candidate]:
@@ -102,8 +102,8 @@ def _finding(profile: Profile, window: Window, *, explained: bool) -> Finding:
     found = measures(window, sums)
     parts = [(term.weight * (found.get(term.name, 0) - term.usual) / 1000, term) for term in profile.terms]
     total = profile.bias + sum(part for part, _ in parts)
-    score = int(1000 / (1 + math.exp(-max(-30.0, min(30.0, total)))))
+    exact = 1000 / (1 + math.exp(-max(-30.0, min(30.0, total))))
     parts.sort(key=lambda pair: -pair[0])
     told = [term for part, term in parts[:REASONS_MAX] if part > 0.1]
     reasons = tuple([Reason(term.name, found.get(term.name, 0), term.usual, term.unit) for term in told])
-    return Finding(profile.name, score, reasons, sums[0], explained)
+    return Finding(profile.name, int(exact), reasons, sums[0], explained, exact)

@@ -75,7 +75,7 @@ def toll(source: Source, spec: Spec, traces: Traces, watcher: Watcher, ladder: L
         touched += request.output_tokens if acts(ladder, footing.rank) else 0
         watcher.see(request.ask, request.at_us, request.output_tokens)
         if count >= ladder.requests_min and count % JUDGE_EVERY == 0:
-            score = watcher.judge(purposes).score
+            score = int(watcher.judge(purposes).score)
     return Toll(source.name, source.workload, tokens, touched, highest, is_declared)
 
 

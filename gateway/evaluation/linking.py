@@ -112,7 +112,7 @@ def _through_the_day(linker: Linker, notes: Iterable[Note], accounts: int) -> tu
 def _score(tenants: Sequence[str], watchers: dict[str, Watcher], makes: Makes) -> int:
     """Of a cluster's merged window."""
     known = [watchers[tenant] for tenant in tenants if tenant in watchers]
-    return makes.merged(known).judge(frozenset()).score if known else 0
+    return int(makes.merged(known).judge(frozenset()).score) if known else 0
 
 
 def _most(clusters: Sequence[Linked]) -> tuple[int, tuple[str, ...]]:

@@ -67,7 +67,7 @@ def pair_folds(honest: Samples, attack: Samples) -> list[Fold]:
                 profiles = [profile for profile in fitted if profile.name in kinds]
 
                 def scores(windows: Sequence[Sample], profiles: Sequence[Profile] = profiles) -> list[float]:
-                    return [float(judge(each.window, frozenset(), profiles)[0].score) for each in windows]
+                    return [judge(each.window, frozenset(), profiles)[0].exact for each in windows]
 
                 tested = {attack_name: scores(attack[attack_name])}
                 made.append(Fold(f"{honest_name}, {attack_name}", sorted(scores(others)), scores(honest[honest_name]), tested))

@@ -49,7 +49,7 @@ class TheWatch:
         known = frozenset(cast("Purpose", purpose) for purpose in purposes if purpose in get_args(Purpose))
         for finding in judge(self.window, known):  # the most suspicious first
             if not finding.explained:
-                return Judgement(finding.score, finding.profile)
+                return Judgement(finding.exact, finding.profile)
         return Judgement(0, "")
 
     def kept(self) -> bytes:

@@ -19,8 +19,8 @@ HOUR_US = 3_600_000_000
 
 
 class Judgement(NamedTuple):
-    score: int
-    """Per mille, of the most suspicious profile that no declared purpose explains."""
+    score: float
+    """Per mille, unrounded, of the most suspicious profile that no declared purpose explains."""
     profile: str
     """Its name; "" where there is none."""
 
@@ -50,9 +50,9 @@ class Look(NamedTuple):
     """Output tokens delivered so far."""
     leaked: int
     """Those of them that an extraction was after."""
-    score: int
+    score: float
     profile: str
-    declared: int
+    declared: float
     """The score under the purpose that this tenant would declare; `score` where it would declare none."""
     volume: float
     """Requests an hour so far."""
