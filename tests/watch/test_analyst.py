@@ -211,6 +211,18 @@ def test_with_few_requests_nobody_climbs(desk: Desk) -> None:
     assert desk.step_of("bad") == "refuse"
 
 
+def test_a_score_that_stands_still_does_not_stop_the_count(desk: Desk) -> None:
+    """An operator read "14 requests" of a tenant that had sent twenty: its score had not moved, so nothing was told."""
+    desk.send("good", honest, 14)
+    desk.tick(20)
+    before = orjson.loads(desk.dossiers["good"])
+    desk.send("good", honest, 26, first=14)
+    desk.tick(20)
+    after = orjson.loads(desk.dossiers["good"])
+    assert (before["requests"], before["score"] // 10) == (14, after["score"] // 10)
+    assert 37 <= after["requests"] <= 40
+
+
 def test_silence_is_calm(desk: Desk) -> None:
     """Whoever sends nothing more comes down, a step for each calm hour, and in the end nothing is left of it."""
     desk.send("bad", generator, 40)
