@@ -133,7 +133,7 @@ async def _serve(
         if entry.sighting is not None:
             entry.sealed = sample(policy, caller, ask, entry.id)
         elif ask.wire == BATCHES:
-            await look_at_messages(house.watcher, policy, caller, ask, entry, entry.at_us)
+            await look_at_messages(house.watcher, policy, caller, ask, entry)
         entry.timings.mark("classify")
         if entry.verdict is not None:
             verdict = obeyed(entry.verdict)

@@ -30,9 +30,9 @@ def keep(watcher: Watcher, entry: Entry, many: Many) -> None:
     watcher.keep(entry.subject, many)
 
 
-async def look_at_messages(watcher: Watcher, policy: Snapshot, caller: Caller, ask: Ask, entry: Entry, now_us: int) -> None:
-    """Look at a batch whose requests are in its body."""
-    many = many_of(watcher, policy, caller, entry, now_us)
+async def look_at_messages(watcher: Watcher, policy: Snapshot, caller: Caller, ask: Ask, entry: Entry) -> None:
+    """Look at a batch whose requests are in its body, as of when it was classified."""
+    many = many_of(watcher, policy, caller, entry, entry.at_us)
     if ask.extent.requests <= ON_LOOP_MAX:
         look_at_each(ask, many)
     else:

@@ -29,7 +29,7 @@ class Past:
     def copy(self) -> Past:
         """One that goes its own way from here."""
         made = Past()
-        made.low[:], made.high[:] = self.low, self.high
+        made.low, made.high = self.low.copy(), self.high.copy()
         made.requests, made.recent = self.requests, self.recent
         return made
 

@@ -240,7 +240,7 @@ class Window:
             window.bits = bytearray(base64.b64decode(tree["bits"]))
             window.habits = dict(tree["habits"])
             window.at, window.last_us = int(tree["at"]), int(tree["last_us"])
-            window.held = int(tree.get("held", window.kinds[0][0]))
+            window.held = int(tree["held"])
             gaps, window.gap_sum, window.gap_squares = tree["gaps"]
             window.gaps = int(gaps)
         except (KeyError, TypeError, IndexError, OverflowError) as error:

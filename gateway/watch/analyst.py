@@ -23,13 +23,13 @@ from gateway.watch import seen as written
 from gateway.watch.archive import Archive
 from gateway.watch.book import CASES_MAX, Book, worst
 from gateway.watch.cases import CLUSTER, Case, is_due
+from gateway.watch.dossiers import Dossiers, recalled
 from gateway.watch.groups import SILENT_US, Groups, Linker
 from gateway.watch.ladder import GROUND, moved, pardon, step
 from gateway.watch.runs import Gap, Runs
 from gateway.watch.seen import Seen
 from gateway.watch.sinks import Sink
 from gateway.watch.statements import Statements
-from gateway.watch.tellings import Telling, recalled
 
 log = structlog.get_logger()
 
@@ -54,7 +54,7 @@ class Analyst:
         self._sink = sink
         self._due: dict[str, None] = {}
         """Subjects to be judged, the one that waits longest first."""
-        self._telling = Telling(self._book, self._groups)
+        self._dossiers = Dossiers(self._book, self._groups)
         self._pardoned: dict[str, bytes] = {}
         """Pardons of clusters that are not answered yet."""
         self._runs = Runs()
@@ -136,7 +136,7 @@ class Analyst:
         for case in self._book.cases.values():
             case.told, case.rung = (), None
             if case.score or case.pardon or not case.footing.is_blank:
-                self._telling.waits.add(case.subject)
+                self._dossiers.waits.add(case.subject)
 
     def _take(self, one: Seen) -> None:
         who = self._book.who(one.subject, one.at_us)
@@ -162,7 +162,7 @@ class Analyst:
             if len(self._book.cases) > CASES_MAX:
                 forgotten = self._book.forget_oldest()
                 self._due.pop(forgotten, None)
-                self._telling.waits.discard(forgotten)
+                self._dossiers.waits.discard(forgotten)
         case.last_us = max(case.last_us, one.at_us)
         case.requests = window.requests
         case.new += 1
@@ -235,8 +235,8 @@ class Analyst:
         self._pardoned = {}
         for name in list(self._book.live):
             placements += self._move(self._book.cases[name], now_us)
-        for name in list(self._telling.waits - self._book.live):
-            placements += self._telling.tell(self._book.cases[name], now_us)
+        for name in list(self._dossiers.waits - self._book.live):
+            placements += self._dossiers.tell(self._book.cases[name], now_us)
         self._sink.tick()
         return placements
 
@@ -260,7 +260,7 @@ class Analyst:
         changes.look_back(self._book, case, ladder, now_us)
         if ladder is not None and case.score >= ladder.steps[0].score_milli:
             self._book.live.add(case.subject)
-        self._telling.waits.add(case.subject)
+        self._dossiers.waits.add(case.subject)
 
     def _move(self, case: Case, now_us: int) -> list[Placement]:
         """Up or down its ladder, where its time has come; and what is to be told of it."""
@@ -288,7 +288,7 @@ class Analyst:
         if after != name_before:
             self._book.decided("step", case, now_us, ladder=ladder, before=name_before, after=after)
             case.told = ()
-        placements = self._telling.tell(case, now_us)
+        placements = self._dossiers.tell(case, now_us)
         is_loud = ladder is not None and case.score >= ladder.steps[0].score_milli
         if case.footing.is_blank and not is_loud and case.rung is None and not case.cluster:
             self._book.live.discard(case.subject)

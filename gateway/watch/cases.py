@@ -102,6 +102,12 @@ class Group:
         return f"{CLUSTER}{self.id}"
 
 
+def roughly(count: int) -> int:
+    """Its four leading bits: one that has grown by an eighth is news, though the score stands still."""
+    shift = max(0, count.bit_length() - 4)
+    return count >> shift << shift
+
+
 def is_due(of: Case | Group, now_us: int) -> bool:
     """Whether enough has come to judge it again."""
     return of.new * 16 >= of.requests or not 0 <= now_us - of.judged_us < JUDGE_EVERY_US

@@ -12,7 +12,7 @@ from gateway.policy.model import Ladder
 from gateway.store.watch import Placement
 from gateway.values import Reason, Sighting
 from gateway.watch.book import Book, name_of, worst
-from gateway.watch.cases import CLUSTER, Case, Group, dossier_of_group, footing_from, is_due, steps_said
+from gateway.watch.cases import CLUSTER, Case, Group, dossier_of_group, footing_from, is_due, roughly, steps_said
 from gateway.watch.ladder import GROUND, moved, pardon, step
 from gateway.watch.seen import Seen
 from gateway.watch.together import Together
@@ -224,7 +224,7 @@ class Groups:
         for group in self._groups.values():
             ladders = self._ladders(group)
             steps = {name: name_of(ladder, group.footings.get(name, GROUND)) for name, ladder in ladders.items()}
-            told = (group.score // 10, group.members, tuple(sorted(steps.items())))
+            told = (group.score // 10, group.members, tuple(sorted(steps.items())), roughly(group.requests))
             if told != group.told and (not group.told or not 0 <= now_us - group.told_us < TELL_EVERY_US):
                 group.told, group.told_us = told, now_us
                 placements.append(Placement(group.name, b"", dossier_of_group(group, steps, now_us)))

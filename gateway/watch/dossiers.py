@@ -13,7 +13,7 @@ from gateway.store.watch import Placement
 from gateway.values import Rung
 from gateway.watch import changes
 from gateway.watch.book import Book
-from gateway.watch.cases import Case, dossier_of, footing_from, steps_said
+from gateway.watch.cases import Case, dossier_of, footing_from, roughly, steps_said
 from gateway.watch.groups import TELL_EVERY_US, Groups
 from gateway.watch.watcher import read_rung, write_rung
 
@@ -36,12 +36,7 @@ def recalled(name: str, said: Mapping[str, Any], rung_bytes: bytes) -> Case:
     return case
 
 
-def _roughly(count: int) -> int:
-    """Its four leading bits: news of a tenant whose score stands still, every sixteenth of what it has sent."""
-    return count >> max(0, count.bit_length() - 4) << max(0, count.bit_length() - 4)
-
-
-class Telling:
+class Dossiers:
     """What was told of whom, and what is still to be told."""
 
     def __init__(self, book: Book, groups: Groups) -> None:
@@ -62,8 +57,16 @@ class Telling:
         if ladder is not None and not case.ladder and not case.footing.rank:  # it never stood anywhere, but this is its ladder
             case.ladder, case.steps = ladder.name, ladder.steps
         changed = (0, 0) if case.change is None else (case.change.since_us, case.change.finding.requests)
-        seen = _roughly(case.requests)
-        told = (case.score // 10, own, cluster_step, case.cluster, case.footing.due_us, case.footing.calm_us, *changed, seen)
+        told = (
+            case.score // 10,
+            own,
+            cluster_step,
+            case.cluster,
+            case.footing.due_us,
+            case.footing.calm_us,
+            *changed,
+            roughly(case.requests),
+        )
         is_new_step = told[1:4] != case.told[1:4]
         if not is_new_step and told == case.told:
             self.waits.discard(case.subject)
